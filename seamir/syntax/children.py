@@ -1,0 +1,162 @@
+"""Finding the children of a rule by kind, and the small results that only the builder sees.
+
+Lark hands over tokens (a subclass of str, with kind and place) and what the rules below returned.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar, cast
+
+from seamir.diagnostics import Diagnostics
+from seamir.source import Source, Span
+from seamir.syntax import ast
+
+MAXIMUM_INTEGER = 0xFFFF_FFFF_FFFF_FFFF
+
+Node = TypeVar("Node")
+
+
+class Token(Protocol):
+    """What is used of lark's token: a str with its kind and place."""
+
+    type: str
+    start_pos: int
+    end_pos: int
+
+
+Child = Any  # a token of the lexer or an ast node; lark is untyped here
+Children = Sequence[Child]
+
+
+class _Current(threading.local):
+    """The file that this thread is parsing."""
+
+    source: Source
+    sink: Diagnostics
+
+
+class ChildFinder:
+    """Reads children; `begin` says which file they belong to."""
+
+    def __init__(self) -> None:
+        self._current = _Current()
+
+    def begin(self, source: Source, sink: Diagnostics) -> None:
+        """Makes `source` the file that spans of this thread refer to."""
+        self._current.source = source
+        self._current.sink = sink
+
+    # -- finding children
+
+    def span_of(self, children: Children) -> Span:
+        """The characters of all children, documentation aside."""
+        shown = [c for c in children if not (isinstance(c, str) and c.type == "DOC")]
+        first, last = shown[0], shown[-1]
+        return Span(self._current.source, start_of(first), end_of(last))
+
+    def make_name(self, token: Token) -> ast.Name:
+        return ast.Name(str(token), Span(self._current.source, token.start_pos, token.end_pos))
+
+    def names(self, children: Children, *kinds: str) -> list[ast.Name]:
+        return [self.make_name(c) for c in children if isinstance(c, str) and c.type in kinds]
+
+    def make_text(self, token: Token) -> ast.Text:
+        span = Span(self._current.source, token.start_pos, token.end_pos)
+        return ast.Text(str(token)[1:-1], span)
+
+    def texts(self, children: Children) -> list[ast.Text]:
+        return [self.make_text(c) for c in children if isinstance(c, str) and c.type == "STRING"]
+
+    def make_integer(self, token: Token) -> ast.Integer:
+        span = Span(self._current.source, token.start_pos, token.end_pos)
+        digits = str(token).replace("_", "")
+        if len(digits) > 20:
+            value = MAXIMUM_INTEGER + 1
+        elif digits in ("0x", "0X"):
+            self._current.sink.report("E0108", "this number has no digits", span)
+            value = 0
+        else:
+            value = int(digits, 0 if digits.startswith("0x") else 10)
+        if value > MAXIMUM_INTEGER:
+            self._current.sink.report(
+                "E0108", "this number needs more than 64 bits", span, help="the largest is 2^64 - 1"
+            )
+            value = 0
+        return ast.Integer(value, span)
+
+    def integers(self, children: Children) -> list[ast.Integer]:
+        return [self.make_integer(c) for c in children if isinstance(c, str) and c.type == "INT"]
+
+    @staticmethod
+    def documentation(children: Children) -> str:
+        lines = [str(c)[3:].rstrip() for c in children if isinstance(c, str) and c.type == "DOC"]
+        return "\n".join(line[1:] if line.startswith(" ") else line for line in lines)
+
+
+class Body:
+    def __init__(self, clauses: tuple[ast.Clause, ...], start: int, end: int) -> None:
+        self.clauses, self.start_pos, self.end_pos = clauses, start, end
+
+
+class Listed:
+    """The members of a list such as the parameters."""
+
+    def __init__(self, children: Children) -> None:
+        self.members = tuple(c for c in children if not isinstance(c, str))
+
+
+class Preload:
+    def __init__(self, value: ast.Expr, start: int, end: int) -> None:
+        self.value, self.start_pos, self.end_pos = value, start, end
+
+
+class Detail:
+    def __init__(self, value: ast.Name | ast.Integer | str) -> None:
+        self.value = value
+
+
+class Edge:
+    def __init__(self, kind: str, vector: ast.Name | None) -> None:
+        self.kind, self.vector = kind, vector
+
+
+class Delivery:
+    def __init__(self, kind: str, struct: ast.Name | None) -> None:
+        self.kind, self.struct = kind, struct
+
+
+EXPRESSIONS = (ast.NameExpr, ast.LiteralExpr, ast.BinaryExpr)
+
+
+def start_of(child: Child) -> int:
+    return cast(int, child.span.start if hasattr(child, "span") else child.start_pos)
+
+
+def end_of(child: Child) -> int:
+    return cast(int, child.span.end if hasattr(child, "span") else child.end_pos)
+
+
+def all_of(children: Children, kind: type[Node]) -> list[Node]:
+    return [c for c in children if isinstance(c, kind)]
+
+
+def one_of(children: Children, kind: type[Node]) -> Node:
+    return next(c for c in children if isinstance(c, kind))
+
+
+def maybe(children: Children, kind: type[Node]) -> Node | None:
+    return next((c for c in children if isinstance(c, kind)), None)
+
+
+def tuple_of(children: Children, kind: type[Node]) -> tuple[Node, ...] | None:
+    """The members of the list of that kind of node; None if the list is not there."""
+    for child in children:
+        if isinstance(child, Listed) and all(isinstance(m, kind) for m in child.members):
+            return cast("tuple[Node, ...]", child.members)
+    return None
+
+
+def expression_of(children: Children) -> ast.Expr:
+    return next(c for c in children if isinstance(c, EXPRESSIONS))
