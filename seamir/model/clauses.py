@@ -1,0 +1,254 @@
+"""Checks the clauses that say how a call is made again, checked and delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from seamir.model.conduits import check_bits, expand_registers
+from seamir.model.declarations import Declarations
+from seamir.model.entities import (
+    Again,
+    CarryRegister,
+    Check,
+    Conduit,
+    Delivery,
+    Operand,
+    Output,
+    Parameter,
+    SetBits,
+)
+from seamir.model.names import check_c_name
+from seamir.model.scope import suggest
+from seamir.model.statuses import Match
+from seamir.model.values import ValueChecker
+from seamir.syntax import ast
+
+MAXIMUM_ATTEMPTS = 65_535
+MANY_ATTEMPTS = 10_000
+
+
+class ClauseChecker:
+    """Checks the clauses of one leaf or wrapper against what the leaf is."""
+
+    def __init__(self, declarations: Declarations, conduit: Conduit, values: ValueChecker) -> None:
+        self._declarations = declarations
+        self._sink = declarations.sink
+        self._conduit = conduit
+        self._values = values
+
+    # -- retry and resume
+
+    def again(
+        self,
+        items: Iterable[ast.Clause],
+        operands: tuple[Operand, ...],
+        outputs: tuple[Output, ...],
+    ) -> tuple[Again, ...]:
+        """The checked retry and resume clauses of `items`, in order."""
+        clauses: list[Again] = []
+        for item in items:
+            if not isinstance(item, ast.Retry | ast.Resume):
+                continue
+            attempts = item.attempts.value
+            if not 1 <= attempts <= MAXIMUM_ATTEMPTS:
+                message = f"{attempts} further attempts; it takes 1 to {MAXIMUM_ATTEMPTS}"
+                self._sink.report("E0503", message, item.attempts.span)
+                attempts = 1
+            matches = [
+                match
+                for pattern in item.patterns
+                for match in self._declarations.pattern(pattern, self._conduit.families) or ()
+            ]
+            steps = self._steps(item, operands, outputs) if isinstance(item, ast.Resume) else ()
+            text = " ".join(item.span.text.split("{")[0].rstrip(" ;\n").split())
+            clauses.append(
+                Again(
+                    attempts,
+                    tuple(matches),
+                    steps,
+                    isinstance(item, ast.Resume),
+                    text,
+                    item.span,
+                )
+            )
+        return tuple(clauses)
+
+    def check_nesting(self, clauses: tuple[Again, ...]) -> None:
+        """Reports clauses that match the same status, and too many attempts."""
+        bound = 1
+        for index, clause in enumerate(clauses):
+            bound *= clause.attempts + 1
+            for earlier in clauses[:index]:
+                if _share_a_status(clause.matches, earlier.matches):
+                    notes = [("the other clause is here", earlier.span)]
+                    message = "two clauses match the same status"
+                    self._sink.report("E0506", message, clause.span, notes=notes)
+        if not clauses:
+            return
+        if bound > MAXIMUM_ATTEMPTS:
+            message = f"up to {bound} attempts; the limit is {MAXIMUM_ATTEMPTS}"
+            help = "the attempts of nested clauses multiply; leave the outer loop to the caller"
+            self._sink.report("E0503", message, clauses[-1].span, help=help)
+        elif bound > MANY_ATTEMPTS:
+            message = f"up to {bound} attempts before this returns"
+            self._sink.report("W0503", message, clauses[-1].span)
+
+    def _steps(
+        self, item: ast.Resume, operands: tuple[Operand, ...], outputs: tuple[Output, ...]
+    ) -> tuple[SetBits | CarryRegister, ...]:
+        loaded = {operand.place.register for operand in operands}
+        returned = {output.place.register for output in outputs}
+        steps: list[SetBits | CarryRegister] = []
+        for step in item.steps:
+            if isinstance(step, ast.StepAssign):
+                checked = self._set_bits(step, loaded)
+                if checked is not None:
+                    steps.append(checked)
+                continue
+            for register, span in expand_registers(step.registers, self._sink).items():
+                if register not in loaded:
+                    message = f"{register} is no operand, so nothing can be carried into it"
+                    self._sink.report("E0507", message, span)
+                elif register not in returned:
+                    message = f"{register} is no output, so there is nothing to carry"
+                    self._sink.report("E0507", message, span)
+                else:
+                    steps.append(CarryRegister(register, span))
+        if not steps and not item.steps:
+            message = "this resumption changes nothing"
+            self._sink.report("E0508", message, item.span, help="use `retry` for that")
+        return tuple(steps)
+
+    def _set_bits(self, step: ast.StepAssign, loaded: set[str]) -> SetBits | None:
+        place = check_bits(step.place, self._declarations)
+        value = self._values.check(step.value)
+        if place is None or value is None:
+            return None
+        if place.register not in loaded:
+            message = f"{place.register} is no operand of this leaf"
+            help = f"add `{place.register} = 0;` to the operands if the first attempt passes 0"
+            self._sink.report("E0507", message, place.span, help=help)
+            return None
+        if not self._values.check_fits(step.value, value, place):
+            return None
+        return SetBits(place, value, step.span)
+
+    # -- checks
+
+    def checks(
+        self, items: Iterable[ast.Clause], parameters: Mapping[str, Parameter]
+    ) -> tuple[Check, ...]:
+        """The checked `check` clauses of `items`."""
+        checks: list[Check] = []
+        for item in items:
+            if not isinstance(item, ast.Check):
+                continue
+            parameter = parameters.get(item.parameter.text)
+            if parameter is None:
+                message = f"there is no parameter `{item.parameter.text}`"
+                hint = suggest(item.parameter.text, parameters)
+                self._sink.report("E0202", message, item.parameter.span, help=hint)
+                continue
+            if not parameter.promise.is_narrowed:
+                message = f"{parameter.promise.name} promises nothing that could be checked"
+                help = "give the parameter a type with a range or bits"
+                self._sink.report("E0509", message, item.parameter.span, help=help)
+                continue
+            status = self._check_status(item)
+            text = " ".join(item.span.text.rstrip("; ").split())
+            checks.append(Check(parameter.name, status, text, item.span))
+        return tuple(checks)
+
+    def _check_status(self, item: ast.Check) -> int | None:
+        if item.status is None:
+            return None
+        pattern = item.status
+        if pattern.detail == "*":
+            message = "`(*)` names many statuses and one is to be returned"
+            self._sink.report("E0509", message, pattern.span)
+            return 0
+        matches = self._declarations.pattern(pattern, self._conduit.families)
+        if not matches:
+            return 0
+        # The first value, its ignored bits as the family gives them.
+        family = next(f for f in self._conduit.families if pattern.name.text in f.codes)
+        first = family.codes[pattern.name.text].values[0]
+        return matches[0].value | (first & family.ignored)
+
+    # -- delivery
+
+    def delivery(self, items: Iterable[ast.Clause]) -> Delivery | None:
+        """The `deliver` clause among `items`, if any."""
+        found: Delivery | None = None
+        for item in items:
+            if not isinstance(item, ast.Deliver):
+                continue
+            if found is not None:
+                notes = [("the first is here", found.span)]
+                message = "how to deliver is said twice"
+                self._sink.report("E0207", message, item.span, notes=notes)
+            if item.struct is not None:
+                check_c_name(item.struct, "a structure", self._sink)
+            struct = item.struct.text if item.struct else None
+            found = Delivery(item.kind, struct, item.optional, item.span)
+        return found
+
+    def keep(self, items: Iterable[ast.Clause], outputs: tuple[Output, ...]) -> frozenset[str]:
+        """The outputs that `keep` names, all of them if it names none."""
+        names = {output.name for output in outputs}
+        kept: set[str] = set()
+        for item in items:
+            if not isinstance(item, ast.Keep):
+                continue
+            if not names:
+                self._sink.report("E0606", "there is no output to keep", item.span)
+            for name in item.names:
+                if name.text not in names:
+                    message = f"there is no output `{name.text}`"
+                    hint = suggest(name.text, names)
+                    self._sink.report("E0606", message, name.span, help=hint)
+            kept |= {name.text for name in item.names} & names if item.names else names
+        return frozenset(kept)
+
+
+def _share_a_status(left: tuple[Match, ...], right: tuple[Match, ...]) -> bool:
+    return any(a.overlaps(b) for a in left for b in right)
+
+
+def check_delivery(
+    delivery: Delivery | None,
+    outputs: tuple[Output, ...],
+    keep: frozenset[str],
+    declarations: Declarations,
+) -> None:
+    """Reports deliveries that the outputs do not allow."""
+    if delivery is None:
+        return
+    sink = declarations.sink
+    if not outputs:
+        sink.report("E0601", "there is no output to deliver", delivery.span)
+    elif delivery.kind == "register":
+        if len(outputs) > 1:
+            notes = [("this is the second output", outputs[1].span)]
+            message = f"a register delivers one output and there are {len(outputs)}"
+            help = "use `deliver pointers` or `deliver struct`"
+            sink.report("E0601", message, delivery.span, notes=notes, help=help)
+        elif outputs[0].test is not None:
+            notes = [("the output is here", outputs[0].span)]
+            message = "a register delivers an output without a condition only"
+            sink.report("E0601", message, delivery.span, notes=notes)
+        if delivery.optional or outputs[0].optional:
+            message = "what is delivered in a register cannot be optional"
+            sink.report("E0603", message, delivery.span)
+        if keep:
+            message = "`keep` needs memory, and the output is delivered in a register"
+            sink.report("E0606", message, delivery.span)
+    elif delivery.kind == "struct" and (delivery.optional or any(o.optional for o in outputs)):
+        for output in outputs:
+            if output.in_out:
+                notes = [("it is read at entry", output.span)]
+                message = "a structure with an in/out member cannot be optional"
+                sink.report("E0603", message, delivery.span, notes=notes)
+            elif output.optional:
+                message = f"{output.name} is a member, and only the whole structure can be optional"
+                sink.report("E0603", message, output.span)

@@ -1,0 +1,348 @@
+"""Checks conduits: the register contract of each way to call, inheritance applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from seamir.diagnostics import Diagnostics
+from seamir.model.declarations import Declarations
+from seamir.model.entities import (
+    Action,
+    Bits,
+    CallSymbol,
+    Conduit,
+    Edges,
+    Operand,
+    ReturnValue,
+    Trap,
+)
+from seamir.model.expressions import ParameterValue
+from seamir.model.instructions import FAULT_VECTORS, INSTRUCTIONS, Instruction, parse_code
+from seamir.model.names import check_c_name
+from seamir.model.registers import NEVER_AN_OPERAND, REGISTERS, slice_mask
+from seamir.model.scope import Scope, suggest
+from seamir.model.statuses import StatusFamily
+from seamir.model.types import Possible
+from seamir.model.values import ValueChecker
+from seamir.source import Span
+from seamir.syntax import ast
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """What the person who compiles allows beyond the language: symbols to call, machine code."""
+
+    calls: frozenset[str] = frozenset()
+    instructions: frozenset[bytes] = frozenset()
+
+
+def check_bits(item: ast.Place, declarations: Declarations) -> Bits | None:
+    """The bits that a place names; reports RSP and slices that do not exist."""
+    name = item.register.text
+    if name == NEVER_AN_OPERAND:
+        message = "rsp is the stack pointer and cannot carry an operand"
+        declarations.sink.report("E0401", message, item.register.span)
+        return None
+    if item.slice is None:
+        return Bits(name, 0, 63, item.span)
+    place = declarations.slice_bits(item.slice)
+    return None if place is None else Bits(name, *place, item.span)
+
+
+def expand_registers(items: Iterable[ast.Registers], sink: Diagnostics) -> dict[str, Span]:
+    """The registers of a list, ranges written out, each with its place."""
+    result: dict[str, Span] = {}
+    for item in items:
+        for name in _range(item, sink):
+            if name == NEVER_AN_OPERAND:
+                sink.report("E0401", "rsp is the stack pointer and cannot be listed", item.span)
+                continue
+            if name in result:
+                sink.report("E0402", f"{name} is listed twice", item.span)
+            result[name] = item.span
+    return result
+
+
+def _range(item: ast.Registers, sink: Diagnostics) -> list[str]:
+    if item.last is None:
+        return [item.first.text]
+    first, last = item.first.text, item.last.text
+    if not (first[1:].isdigit() and last[1:].isdigit()) or int(first[1:]) >= int(last[1:]):
+        message = "a range of registers goes up from r8 to r15"
+        sink.report("E0403", message, item.span, help="for example r8..r11")
+        return []
+    return [f"r{number}" for number in range(int(first[1:]), int(last[1:]) + 1)]
+
+
+class ActionChecker:
+    """Checks what happens on an edge."""
+
+    def __init__(self, declarations: Declarations, permissions: Permissions) -> None:
+        self._declarations = declarations
+        self._permissions = permissions
+
+    def edges(
+        self,
+        items: Iterable[ast.Outcome],
+        inherited: Edges,
+        instruction: Instruction,
+        scope: Scope,
+        families: tuple[StatusFamily, ...],
+    ) -> Edges:
+        """The inherited edges with those of `items` in their place."""
+        sink = self._declarations.sink
+        carry, fault, vectors = inherited.carry, inherited.fault, dict(inherited.vectors)
+        seen: dict[tuple[str, str], Span] = {}
+        for item in items:
+            key = (item.edge, item.vector.text if item.vector else "")
+            if key in seen:
+                notes = [("the first is here", seen[key])]
+                sink.report("E0501", "this outcome is handled twice", item.span, notes=notes)
+            seen[key] = item.span
+            action = self.action(item, scope, families)
+            if item.edge == "carry" and not instruction.sets_carry:
+                message = f"{instruction.name} does not report through the carry flag"
+                sink.report("E0502", message, item.span)
+            elif item.edge == "carry":
+                carry = action or carry
+            elif not instruction.may_fault:
+                sink.report("E0502", f"{instruction.name} does not fault", item.span)
+            elif item.vector is None:
+                fault = action or fault
+            elif item.vector.text not in FAULT_VECTORS:
+                known = ", ".join(FAULT_VECTORS)
+                message = f"there is no exception {item.vector.text}"
+                sink.report("E0502", message, item.vector.span, help=f"exceptions are {known}")
+            elif action is not None:
+                vectors[FAULT_VECTORS[item.vector.text]] = action
+        return Edges(carry, fault, tuple(sorted(vectors.items())))
+
+    def action(
+        self, item: ast.Outcome, scope: Scope, families: tuple[StatusFamily, ...]
+    ) -> Action | None:
+        """The checked action of an edge."""
+        action = item.action
+        if isinstance(action, ast.TrapAction):
+            return Trap(action.span)
+        values = ValueChecker(
+            self._declarations, scope, families=families, trap_number=item.edge == "fault"
+        )
+        if isinstance(action, ast.ReturnAction):
+            value = values.check(action.value)
+            return None if value is None else ReturnValue(value, action.span)
+        symbol = action.symbol
+        check_c_name(symbol, "a function", self._declarations.sink)
+        if symbol.text not in self._permissions.calls:
+            message = f"calling `{symbol.text}` needs permission"
+            help = f"if you trust this file, compile with --allow-call {symbol.text}"
+            self._declarations.sink.report("E0702", message, symbol.span, help=help)
+            return None
+        if action.value is None:
+            return CallSymbol(symbol.text, None, action.span)
+        value = values.check(action.value)
+        return None if value is None else CallSymbol(symbol.text, value, action.span)
+
+
+@dataclass
+class _Draft:
+    """A conduit while its items are read."""
+
+    lineage: tuple[str, ...] = ()
+    instruction: Instruction | None = None
+    selectors: list[Operand] = field(default_factory=list)
+    status: Bits | None = None
+    families: tuple[StatusFamily, ...] = ()
+    clobbers: set[str] = field(default_factory=set)
+    memory: bool = False
+    simd: bool = False
+    edges: Edges = Edges(None, None, ())  # noqa: RUF009  # frozen, so it can be shared
+    notes: list[str] = field(default_factory=list)
+
+
+class ConduitChecker:
+    """Checks each conduit once; `conduit` looks one up."""
+
+    def __init__(self, declarations: Declarations, permissions: Permissions) -> None:
+        self._declarations = declarations
+        self._sink = declarations.sink
+        self._permissions = permissions
+        self.actions = ActionChecker(declarations, permissions)
+        self._done: dict[int, Conduit | None] = {}
+        self._open: set[int] = set()
+
+    def conduit(self, name: ast.Name, scope: Scope) -> Conduit | None:
+        """The conduit of that name in a scope."""
+        found = scope.look_up("conduit", name, ast.ConduitItem, self._sink)
+        return None if found is None else self.conduit_of_item(*found)
+
+    def conduit_of_item(self, scope: Scope, item: ast.ConduitItem) -> Conduit | None:
+        """The conduit that an item defines."""
+        key = id(item)
+        if key in self._done:
+            return self._done[key]
+        if key in self._open:
+            message = f"conduit {item.name.text} extends itself"
+            self._sink.report("E0211", message, item.name.span)
+            return None
+        self._open.add(key)
+        self._done[key] = conduit = self._make(item, scope)
+        self._open.discard(key)
+        return conduit
+
+    def _make(self, item: ast.ConduitItem, scope: Scope) -> Conduit | None:
+        draft = _Draft()
+        if item.base is not None:
+            base = self.conduit(item.base, scope)
+            if base is None:
+                return None
+            draft = _inherit(base)
+        self._read_instruction(item, draft)
+        self._read_status(item, draft, scope)
+        self._read_selectors(item, draft, scope)
+        self._read_clobbers(item, draft)
+        draft.notes += [entry.text.value for entry in item.items if isinstance(entry, ast.NoteText)]
+        if draft.instruction is None:
+            message = f"conduit {item.name.text} has no instruction"
+            self._sink.report("E0404", message, item.name.span)
+            return None
+        if draft.status is None:
+            message = f"conduit {item.name.text} does not say where the status is"
+            help = "add `status rax in FAMILY;`"
+            self._sink.report("E0404", message, item.name.span, help=help)
+            return None
+        outcomes = [entry for entry in item.items if isinstance(entry, ast.Outcome)]
+        edges = self.actions.edges(outcomes, draft.edges, draft.instruction, scope, draft.families)
+        return Conduit(
+            name=item.name.text,
+            lineage=(item.name.text, *draft.lineage),
+            instruction=draft.instruction,
+            selectors=tuple(draft.selectors),
+            status=draft.status,
+            families=draft.families,
+            clobbers=frozenset(draft.clobbers),
+            clobbers_memory=draft.memory,
+            clobbers_simd=draft.simd,
+            edges=edges,
+            notes=tuple(draft.notes),
+            doc=item.doc,
+            span=item.name.span,
+        )
+
+    def _read_instruction(self, item: ast.ConduitItem, draft: _Draft) -> None:
+        for entry in item.items:
+            if not isinstance(entry, ast.Instruction):
+                continue
+            if draft.instruction is not None:
+                message = f"the instruction is {draft.instruction.name} already"
+                self._sink.report("E0207", message, entry.span)
+                continue
+            draft.instruction = self._instruction(entry)
+
+    def _instruction(self, entry: ast.Instruction) -> Instruction | None:
+        code = parse_code(entry.code.value)
+        if code is None:
+            message = "an instruction is 1 to 15 bytes in hexadecimal"
+            self._sink.report("E0701", message, entry.code.span, help='such as "66 0f 01 cf"')
+            return None
+        known = INSTRUCTIONS.get(entry.name.text)
+        if known is not None and known.code == code:
+            return known
+        if code in self._permissions.instructions:
+            check_c_name(entry.name, "an instruction", self._sink)
+            return Instruction(entry.name.text, code, sets_carry=True, may_fault=True)
+        if known is not None:
+            message = f"these are not the bytes of {known.name}"
+            help: str | None = f"{known.name} is {known.code.hex(' ')}"
+            self._sink.report("E0701", message, entry.code.span, help=help)
+            return None
+        help = suggest(entry.name.text, INSTRUCTIONS)
+        permission = f"if you trust this file, compile with --allow-instruction {code.hex()}"
+        message = f"`{entry.name.text}` is not an instruction that seamir knows"
+        self._sink.report("E0701", message, entry.span, help=help or permission)
+        return None
+
+    def _read_status(self, item: ast.ConduitItem, draft: _Draft, scope: Scope) -> None:
+        said: ast.StatusPlace | None = None
+        for entry in item.items:
+            if not isinstance(entry, ast.StatusPlace):
+                continue
+            if said is not None:
+                notes = [("it is said here already", said.span)]
+                message = "the place of the status is said twice"
+                self._sink.report("E0207", message, entry.span, notes=notes)
+            said = entry
+            draft.status = check_bits(entry.place, self._declarations)
+            found = [self._declarations.family(name, scope) for name in entry.families]
+            draft.families = tuple(family for family in found if family is not None)
+
+    def _read_selectors(self, item: ast.ConduitItem, draft: _Draft, scope: Scope) -> None:
+        named = {
+            word: ParameterValue(word, Possible.anything()) for word in ("leaf", "version")
+        }
+        # Values with leaf or version in them are checked where both are known: at each leaf.
+        values = ValueChecker(self._declarations, scope, named, families=draft.families)
+        for entry in item.items:
+            if not isinstance(entry, ast.Assign):
+                continue
+            place = check_bits(entry.place, self._declarations)
+            value = values.check(entry.value)
+            if place is None or value is None:
+                continue
+            report_overlap(place, draft.selectors, self._sink)
+            since = entry.since.value if entry.since else None
+            draft.selectors.append(Operand(place, value, since, entry.doc, entry.span))
+
+    def _read_clobbers(self, item: ast.ConduitItem, draft: _Draft) -> None:
+        for entry in item.items:
+            if isinstance(entry, ast.Clobbers):
+                draft.clobbers |= set(expand_registers(entry.registers, self._sink))
+                draft.memory |= entry.memory
+                draft.simd |= entry.simd
+        for entry in item.items:
+            if isinstance(entry, ast.Preserves):
+                preserved = expand_registers(entry.registers, self._sink)
+                report_idle_preserves(preserved, draft.clobbers, self._sink)
+                draft.clobbers -= set(preserved)
+
+
+def report_idle_preserves(
+    preserved: Mapping[str, Span], clobbers: Iterable[str], sink: Diagnostics
+) -> None:
+    """Reports registers that are promised to be preserved although nothing clobbers them."""
+    for name, span in preserved.items():
+        if name not in clobbers:
+            message = f"nothing clobbers {name}, so there is nothing to preserve"
+            sink.report("E0405", message, span)
+
+
+def _inherit(base: Conduit) -> _Draft:
+    return _Draft(
+        lineage=base.lineage,
+        instruction=base.instruction,
+        selectors=list(base.selectors),
+        status=base.status,
+        families=base.families,
+        clobbers=set(base.clobbers),
+        memory=base.clobbers_memory,
+        simd=base.clobbers_simd,
+        edges=base.edges,
+        notes=list(base.notes),
+    )
+
+
+def report_overlap(place: Bits, others: Iterable[Operand], sink: Diagnostics) -> bool:
+    """Reports E0406 if bits of `place` are written already; returns whether they are."""
+    for other in others:
+        if other.place.register != place.register:
+            continue
+        shared = slice_mask(place.low, place.high) & slice_mask(other.place.low, other.place.high)
+        if shared:
+            low = (shared & -shared).bit_length() - 1
+            both = Bits(place.register, low, shared.bit_length() - 1, place.span)
+            notes = [(f"{both} is already written here", other.span)]
+            sink.report("E0406", f"{both} is written twice", place.span, notes=notes)
+            return True
+    return False
+
+

@@ -1,0 +1,217 @@
+"""The checked program: what the named files define, and what of it is to be emitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from seamir.diagnostics import Diagnostics
+from seamir.model.conduits import ConduitChecker, Permissions
+from seamir.model.declarations import Declarations
+from seamir.model.entities import Conduit, Leaf, Wrapper
+from seamir.model.expressions import Constant, fold
+from seamir.model.leaves import CheckedLeaf, LeafChecker
+from seamir.model.scope import Scope, suggest
+from seamir.model.values import substitute
+from seamir.model.wrappers import WrapperChecker, default_symbol
+from seamir.syntax import ast
+from seamir.syntax.loader import Unit
+
+MAXIMUM_LEAVES = 65_535
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What the user says about the model: whose conduit stands in, what is allowed."""
+
+    conduits: Mapping[str, str] = field(default_factory=dict)
+    permissions: Permissions = field(default_factory=Permissions)
+
+
+class Model:
+    """Checks the items of all units; construct it, then `check` or `select`."""
+
+    def __init__(self, units: Sequence[Unit], options: ModelOptions) -> None:
+        self.sink = Diagnostics()
+        self._options = options
+        self._scopes: dict[int, Scope] = {}
+        for unit in units:
+            imported = [self._scopes[id(other)] for other in unit.imports]
+            self._scopes[id(unit)] = Scope(unit, imported, self.sink)
+        self._named = [self._scopes[id(unit)] for unit in units if unit.named]
+        self._all = list(self._scopes.values())
+        self._declarations = Declarations(self.sink)
+        self._conduits = ConduitChecker(self._declarations, options.permissions)
+        self._leaf_checker = LeafChecker(self._declarations, self._conduits)
+        self._wrapper_checker = WrapperChecker(
+            self._declarations, self._conduits, self._leaf_checker
+        )
+        self._leaves: dict[int, CheckedLeaf | None] = {}
+        self._check_substitutions()
+
+    # -- what to emit
+
+    def check(self, globs: Sequence[str] = ()) -> tuple[Wrapper, ...]:
+        """Checks everything in the named files; returns the wrappers to emit, in file order.
+
+        With `globs`, those of all files whose leaf or symbol matches one. Raises SeamError.
+        """
+        if sum(len(scope.leaves) for scope in self._all) > MAXIMUM_LEAVES:
+            self.sink.report("E0208", f"more than {MAXIMUM_LEAVES} leaves in one compilation")
+            self.sink.stop_on_errors()
+        for scope in self._named:
+            self._check_declarations(scope)
+        wrappers = self._wrappers(self._named)
+        if globs:
+            imported = [scope for scope in self._all if scope not in self._named]
+            wrappers += self._wrappers(imported, globs)
+            wrappers = self._matching(wrappers, globs)
+        self._check_symbols(wrappers)
+        self._check_numbers(wrappers)
+        self.sink.stop_on_errors()
+        return tuple(wrappers)
+
+    def _check_declarations(self, scope: Scope) -> None:
+        for item in scope.unit.file.items:
+            if isinstance(item, ast.TypeItem | ast.BitsItem):
+                self._declarations.type_of_item(scope, item)
+            elif isinstance(item, ast.ConstItem):
+                self._declarations.constant_of_item(scope, item)
+            elif isinstance(item, ast.OperandsItem):
+                self._declarations.operand_ids_of_item(item)
+            elif isinstance(item, ast.StatusesItem):
+                self._declarations.family_of_item(scope, item)
+            elif isinstance(item, ast.ConduitItem):
+                self._conduits.conduit_of_item(scope, item)
+
+    def _wrappers(self, scopes: Iterable[Scope], globs: Sequence[str] = ()) -> list[Wrapper]:
+        found: list[Wrapper] = []
+        scopes = list(scopes)
+        targets = {id(leaf) for scope in scopes for leaf in self._wrapped(scope)}
+        for scope in scopes:
+            for item in scope.unit.file.items:
+                if isinstance(item, ast.WrapperItem):
+                    if _passes(globs, item.leaf.text, item.name.text):
+                        found += self._wrapper(item, scope)
+                elif isinstance(item, ast.LeafItem):
+                    version = item.version.value if item.version else 0
+                    symbol = default_symbol(item.name.text, version)
+                    if not _passes(globs, item.name.text, symbol):
+                        continue
+                    checked = self._leaf(item, scope)
+                    if checked is not None and id(item) not in targets:
+                        found.append(self._wrapper_checker.check(checked, None, None))
+        return found
+
+    def _wrapped(self, scope: Scope) -> list[ast.LeafItem]:
+        """The leaves that wrappers of a file are about."""
+        return [
+            target[1]
+            for item in scope.wrappers.values()
+            if (target := self._target(item, scope, report=False)) is not None
+        ]
+
+    def _wrapper(self, item: ast.WrapperItem, scope: Scope) -> list[Wrapper]:
+        target = self._target(item, scope, report=True)
+        checked = self._leaf(target[1], target[0]) if target else None
+        return [self._wrapper_checker.check(checked, item, scope)] if checked else []
+
+    def _target(
+        self, item: ast.WrapperItem, scope: Scope, *, report: bool
+    ) -> tuple[Scope, ast.LeafItem] | None:
+        """The leaf that a wrapper is about: the version it names, else 0, else the only one."""
+        found = scope.find_leaf(item.leaf.text)
+        if item.version is not None:
+            fitting = [entry for entry in found if entry[1] == item.version.value]
+        else:
+            fitting = [entry for entry in found if entry[1] == 0] or found
+        if len(fitting) == 1:
+            return fitting[0][0], fitting[0][2]
+        if not report:
+            return None
+        if not found:
+            names = {name for s in (scope, *scope.imported) for name in s.leaves}
+            hint = suggest(item.leaf.text, names)
+            message = f"there is no leaf `{item.leaf.text}` here"
+            self.sink.report("E0206", message, item.leaf.span, help=hint)
+            return None
+        versions = ", ".join(str(version) for _, version, _ in found)
+        message = f"{item.leaf.text} has versions {versions}; say which one"
+        span = item.version.span if item.version else item.leaf.span
+        self.sink.report("E0206", message, span)
+        return None
+
+    def _leaf(self, item: ast.LeafItem, scope: Scope) -> CheckedLeaf | None:
+        key = id(item)
+        if key not in self._leaves:
+            conduit = self._conduit(item, scope)
+            leaf = self._leaf_checker.check(item, scope, conduit) if conduit else None
+            self._leaves[key] = CheckedLeaf(leaf, item, scope) if leaf else None
+        return self._leaves[key]
+
+    def _conduit(self, item: ast.LeafItem, scope: Scope) -> Conduit | None:
+        other = self._options.conduits.get(item.conduit.text)
+        if other is None:
+            return self._conduits.conduit(item.conduit, scope)
+        for place in (scope, *self._all):
+            for where, found in place.find("conduit", other):
+                assert isinstance(found, ast.ConduitItem)
+                return self._conduits.conduit_of_item(where, found)
+        return None  # reported by _check_substitutions
+
+    def _check_substitutions(self) -> None:
+        known = {name for scope in self._all for name in scope.names("conduit")}
+        for name, other in self._options.conduits.items():
+            for word in (name, other):
+                if word not in known:
+                    message = f"--conduit {name}={other}: there is no conduit `{word}`"
+                    self.sink.report("E0803", message, help=suggest(word, known))
+
+    def _matching(self, wrappers: list[Wrapper], globs: Sequence[str]) -> list[Wrapper]:
+        for glob in globs:
+            if not any(_passes([glob], w.leaf.name, w.symbol) for w in wrappers):
+                message = f"--leaf {glob} matches no leaf and no symbol"
+                names = [name for w in wrappers for name in (w.leaf.name, w.symbol)]
+                self.sink.report("E0806", message, help=suggest(glob, names))
+        return [w for w in wrappers if _passes(globs, w.leaf.name, w.symbol)]
+
+    # -- across wrappers
+
+    def _check_symbols(self, wrappers: Iterable[Wrapper]) -> None:
+        seen: dict[str, Wrapper] = {}
+        for wrapper in wrappers:
+            first = seen.setdefault(wrapper.symbol, wrapper)
+            if first is not wrapper:
+                notes = [("the first is here", first.span)]
+                message = f"two functions would be called {wrapper.symbol}"
+                help = "give one of them a wrapper with another name"
+                self.sink.report("E0208", message, wrapper.span, notes=notes, help=help)
+
+    def _check_numbers(self, wrappers: Iterable[Wrapper]) -> None:
+        seen: dict[object, Leaf] = {}
+        for wrapper in wrappers:
+            leaf = wrapper.leaf
+            first = seen.setdefault(_selection(leaf), leaf)
+            if first.name != leaf.name:
+                notes = [("the first is here", first.span)]
+                message = f"{leaf.name} is selected like {first.name}: one leaf under two names"
+                self.sink.report("E0412", message, leaf.span, notes=notes)
+
+
+def _selection(leaf: Leaf) -> object:
+    """The instruction and selector values by which the other side knows the leaf."""
+    if leaf.number is None:
+        return leaf.name
+    named = {"leaf": leaf.number, "version": leaf.version}
+    values = [(o.place.register, o.place.low, fold(substitute(o.value, named))) for o in
+              leaf.conduit.selectors]  # fmt: skip
+    constants = tuple(
+        (register, low, value.value if isinstance(value, Constant) else None)
+        for register, low, value in values
+    )
+    return leaf.conduit.instruction.code, constants
+
+
+def _passes(globs: Sequence[str], leaf: str, symbol: str) -> bool:
+    return not globs or any(fnmatchcase(leaf, g) or fnmatchcase(symbol, g) for g in globs)

@@ -1,0 +1,61 @@
+"""The general-purpose registers of x86-64, one row each.
+
+Numbers are those of the instruction encoding, which the TDX exposure masks also use (bit i of the
+mask stands for register i).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WIDTH = 64  # bits in every register
+ALL_BITS = (1 << WIDTH) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A register; `preserved_by_callees` is the System V rule for functions."""
+
+    name: str
+    number: int
+    preserved_by_callees: bool = False
+
+
+REGISTERS: dict[str, Register] = {
+    register.name: register
+    for register in (
+        Register("rax", 0),
+        Register("rcx", 1),
+        Register("rdx", 2),
+        Register("rbx", 3, preserved_by_callees=True),
+        Register("rsp", 4, preserved_by_callees=True),
+        Register("rbp", 5, preserved_by_callees=True),
+        Register("rsi", 6),
+        Register("rdi", 7),
+        Register("r8", 8),
+        Register("r9", 9),
+        Register("r10", 10),
+        Register("r11", 11),
+        Register("r12", 12, preserved_by_callees=True),
+        Register("r13", 13, preserved_by_callees=True),
+        Register("r14", 14, preserved_by_callees=True),
+        Register("r15", 15, preserved_by_callees=True),
+    )
+}
+
+# The order in which the ABI documents, and so our tables, list operands.
+ABI_ORDER = {
+    name: index
+    for index, name in enumerate(
+        ("rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15")
+        + ("rbx", "rsi", "rdi", "rbp")
+    )
+}
+
+NEVER_AN_OPERAND = "rsp"
+ONLY_IF_ALLOWED = "rbp"
+
+
+def slice_mask(low: int, high: int) -> int:
+    """The mask of bits `low` to `high`, both included."""
+    return ((1 << (high - low + 1)) - 1) << low

@@ -1,0 +1,133 @@
+"""Which names a file sees: its own and those of the files it imports directly.
+
+Duplicates are reported while scopes are built, unknown and ambiguous names when they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import TypeVar
+
+from seamir.diagnostics import Diagnostics
+from seamir.syntax import ast
+from seamir.syntax.loader import Unit
+
+ItemT = TypeVar("ItemT", bound=ast.Item)
+
+_CODES = {
+    ast.TypeItem: ("type", "E0201"),
+    ast.BitsItem: ("type", "E0201"),
+    ast.ConstItem: ("constant", "E0202"),
+    ast.OperandsItem: ("operands", "E0204"),
+    ast.StatusesItem: ("statuses", "E0204"),
+    ast.ConduitItem: ("conduit", "E0205"),
+}
+
+Named = (
+    ast.TypeItem
+    | ast.BitsItem
+    | ast.ConstItem
+    | ast.OperandsItem
+    | ast.StatusesItem
+    | ast.ConduitItem
+)
+
+
+class Scope:
+    """The names of one file; `key` of a name is its kind and text."""
+
+    def __init__(self, unit: Unit, imported: Iterable[Scope], sink: Diagnostics) -> None:
+        self.unit = unit
+        self.imported = tuple(imported)
+        self.own: dict[tuple[str, str], Named] = {}
+        self.leaves: dict[str, dict[int, ast.LeafItem]] = {}  # by name, then version
+        self.wrappers: dict[str, ast.WrapperItem] = {}
+        for item in unit.file.items:
+            self._declare(item, sink)
+
+    def _declare(self, item: ast.Item, sink: Diagnostics) -> None:
+        if isinstance(item, ast.Import):
+            return
+        if isinstance(item, ast.LeafItem):
+            version = item.version.value if item.version else 0
+            versions = self.leaves.setdefault(item.name.text, {})
+            earlier_leaf = versions.setdefault(version, item)
+            _report_twice(item.name, earlier_leaf.name, f"leaf {item.name.text}", sink)
+            return
+        if isinstance(item, ast.WrapperItem):
+            earlier_wrapper = self.wrappers.setdefault(item.name.text, item)
+            _report_twice(item.name, earlier_wrapper.name, f"wrapper {item.name.text}", sink)
+            return
+        kind = _CODES[type(item)][0]
+        earlier = self.own.setdefault((kind, item.name.text), item)
+        _report_twice(item.name, earlier.name, f"{kind} {item.name.text}", sink)
+        for scope in self.imported:
+            other = scope.own.get((kind, item.name.text))
+            if other is not None:
+                _report_twice(item.name, other.name, f"{kind} {item.name.text}", sink)
+
+    def find(self, kind: str, name: str) -> list[tuple[Scope, Named]]:
+        """Where a name of a kind is defined among what this file sees."""
+        own = self.own.get((kind, name))
+        if own is not None:
+            return [(self, own)]
+        found = [(scope, scope.own.get((kind, name))) for scope in self.imported]
+        return [(scope, item) for scope, item in found if item is not None]
+
+    def names(self, kind: str) -> list[str]:
+        """All names of a kind that this file sees."""
+        scopes = (self, *self.imported)
+        return sorted({text for scope in scopes for (k, text) in scope.own if k == kind})
+
+    def look_up(
+        self, kind: str, name: ast.Name, wanted: type[ItemT], sink: Diagnostics
+    ) -> tuple[Scope, ItemT] | None:
+        """The one item of that name and class; reports if it is unknown or ambiguous."""
+        found = [(s, i) for s, i in self.find(kind, name.text) if isinstance(i, wanted)]
+        if not found:
+            code = _CODES[wanted][1] if wanted in _CODES else "E0201"
+            sink.report(
+                code,
+                f"there is no {kind} `{name.text}` here",
+                name.span,
+                help=suggest(name.text, self.names(kind)) or self._elsewhere(kind, name.text),
+            )
+            return None
+        if len(found) > 1:
+            notes = [(f"one `{name.text}` is here", item.name.span) for _, item in found]
+            sink.report("E0210", f"`{name.text}` has two meanings here", name.span, notes=notes)
+            return None
+        return found[0]
+
+    def _elsewhere(self, kind: str, name: str) -> str | None:
+        """Imports are not transitive: says so when an import of an import has the name."""
+        for scope in self.imported:
+            for further in scope.imported:
+                if (kind, name) in further.own:
+                    source = further.unit.source.logical_name
+                    return f'imports are not transitive: add `import "{source}";`'
+        return None
+
+    def find_leaf(self, name: str) -> list[tuple[Scope, int, ast.LeafItem]]:
+        """All versions of a leaf that this file sees."""
+        scopes = (self, *self.imported)
+        return [
+            (scope, version, item)
+            for scope in scopes
+            for version, item in scope.leaves.get(name, {}).items()
+        ]
+
+
+def _report_twice(name: ast.Name, earlier: ast.Name, what: str, sink: Diagnostics) -> None:
+    if earlier is not name:
+        notes = [("it is defined here already", earlier.span)]
+        sink.report("E0207", f"{what} is defined twice", name.span, notes=notes)
+
+
+def suggest(name: str, known: Iterable[str]) -> str | None:
+    """A help line that names a known name close to a wrong one."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.75)
+    return f"did you mean `{close[0]}`?" if close else None
+
+

@@ -1,0 +1,189 @@
+"""Checks expressions: looks up their names, and proves that packed values share no bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from seamir.model.declarations import Declarations
+from seamir.model.entities import Bits
+from seamir.model.expressions import (
+    Binary,
+    Constant,
+    Expression,
+    ParameterValue,
+    TrapNumber,
+    possible,
+)
+from seamir.model.registers import ALL_BITS, slice_mask
+from seamir.model.scope import Scope, suggest
+from seamir.model.statuses import StatusFamily
+from seamir.model.types import Type
+from seamir.syntax import ast
+
+
+class ValueChecker:
+    """Checks the expressions of one place of a description.
+
+    `parameters` are the values it may name besides constants, `families` the statuses;
+    `trap_number` says whether `trapnr` has a meaning there.
+    """
+
+    def __init__(
+        self,
+        declarations: Declarations,
+        scope: Scope,
+        parameters: Mapping[str, Expression] | None = None,
+        types: Mapping[str, Type] | None = None,
+        families: Iterable[StatusFamily] = (),
+        *,
+        trap_number: bool = False,
+    ) -> None:
+        self._declarations = declarations
+        self._sink = declarations.sink
+        self._scope = scope
+        self._parameters = dict(parameters or {})
+        self._types = dict(types or {})
+        self._families = tuple(families)
+        self._trap_number = trap_number
+
+    def check(self, item: ast.Expr) -> Expression | None:
+        """The expression with its names resolved; None after a report."""
+        if isinstance(item, ast.LiteralExpr):
+            return Constant(item.value)
+        if isinstance(item, ast.NameExpr):
+            return self._name(item)
+        left, right = self.check(item.left), self.check(item.right)
+        if left is None or right is None:
+            return None
+        value = Binary(item.operator, left, right)
+        return value if self._check_operator(item, value) else None
+
+    def _name(self, item: ast.NameExpr) -> Expression | None:
+        if item.family is not None:
+            return self._qualified(item.family, item.name)
+        text = item.name.text
+        if text in self._parameters:
+            return self._parameters[text]
+        if text == "trapnr" and self._trap_number:
+            return TrapNumber()
+        if self._scope.find("constant", text):
+            value = self._declarations.constant(item.name, self._scope)
+            return None if value is None else Constant(value, text)
+        for family in self._families:
+            if text in family.codes:
+                return Constant(family.codes[text].values[0], text)
+        self._report_unknown(item.name)
+        return None
+
+    def _report_unknown(self, name: ast.Name) -> None:
+        if name.text == "trapnr":
+            help: str | None = "`trapnr` is known in the action of `on fault` only"
+        else:
+            codes = [code for family in self._families for code in family.codes]
+            known = [*self._parameters, *self._scope.names("constant"), *codes]
+            help = suggest(name.text, known)
+        message = f"there is no parameter or constant `{name.text}` here"
+        self._sink.report("E0202", message, name.span, help=help)
+
+    def _qualified(self, family_name: ast.Name, name: ast.Name) -> Expression | None:
+        family = self._declarations.family(family_name, self._scope)
+        if family is None:
+            return None
+        if name.text not in family.codes:
+            message = f"there is no status `{name.text}` in {family.name}"
+            hint = suggest(name.text, family.codes)
+            self._sink.report("E0203", message, name.span, help=hint)
+            return None
+        return Constant(family.codes[name.text].values[0], name.text)
+
+    def _check_operator(self, item: ast.BinaryExpr, value: Binary) -> bool:
+        left, right = possible(value.left), possible(value.right)
+        if item.operator == "|" and left.bits & right.bits:
+            shared = _describe_bits(left.bits & right.bits)
+            message = f"`{item.left.span.text}` and `{item.right.span.text}` may both have {shared}"
+            help = "give their types bits, such as u64[51:12], or shift one of them"
+            notes = [
+                (f"this value may have {_describe_bits(left.bits)}", item.left.span),
+                (f"this value may have {_describe_bits(right.bits)}", item.right.span),
+            ]
+            self._sink.report("E0307", message, item.span, notes=notes, help=help)
+            return False
+        if item.operator in ("<<", ">>"):
+            if not isinstance(value.right, Constant) or value.right.value > 63:
+                message = "a value is shifted by a constant of 0 to 63"
+                self._sink.report("E0308", message, item.right.span)
+                return False
+            lost = (left.bits << value.right.value) & ~ALL_BITS
+            if item.operator == "<<" and lost:
+                message = f"`{item.left.span.text}` may lose bits when shifted that far"
+                self._sink.report("E0308", message, item.span)
+                return False
+        if item.operator in ("+", "-"):
+            return self._check_mixing(item)
+        return True
+
+    def _check_mixing(self, item: ast.BinaryExpr) -> bool:
+        kinds = [self._type_of(item.left), self._type_of(item.right)]
+        if None in kinds or kinds[0] == kinds[1]:
+            return True
+        left, right = kinds[0], kinds[1]
+        assert left is not None and right is not None
+        if left.base is None or right.base is None:  # a builtin type mixes with all
+            return True
+        message = f"`{item.operator}` mixes {left.name} and {right.name}"
+        self._sink.report("E0309", message, item.span, help="use a builtin type for one of them")
+        return False
+
+    def _type_of(self, item: ast.Expr) -> Type | None:
+        if isinstance(item, ast.NameExpr) and item.family is None:
+            return self._types.get(item.name.text)
+        if isinstance(item, ast.BinaryExpr) and item.operator in ("+", "-"):
+            return self._type_of(item.left) or self._type_of(item.right)
+        return None
+
+    def check_fits(self, item: ast.Expr, value: Expression, place: Bits) -> bool:
+        """Reports E0304 if the value may be larger than the bits it is put into."""
+        known = possible(value)
+        if known.high < 1 << place.width:
+            return True
+        message = f"`{item.span.text}` may not fit {place}, which has {_count(place.width)}"
+        lowest = (known.bits & -known.bits).bit_length() - 1
+        help = "give it a type whose range or bits are small enough"
+        if lowest > 0 and known.high >> lowest < 1 << place.width:
+            help = f"write `{item.span.text} >> {lowest}`"
+        elif (place.low, place.high) != (0, 63) and not known.bits & ~slice_mask(
+            place.low, place.high
+        ):
+            help = f"the value is in position already: write `{place.register} = ...`"
+        self._sink.report("E0304", message, item.span, help=help)
+        return False
+
+
+def substitute(value: Expression, constants: Mapping[str, int]) -> Expression:
+    """The expression with named values replaced by constants."""
+    if isinstance(value, ParameterValue) and value.name in constants:
+        return Constant(constants[value.name])
+    if isinstance(value, Binary):
+        left = substitute(value.left, constants)
+        return Binary(value.operator, left, substitute(value.right, constants))
+    return value
+
+
+def _count(bits: int) -> str:
+    return "1 bit" if bits == 1 else f"{bits} bits"
+
+
+def _describe_bits(mask: int) -> str:
+    """Bits of a mask in words: "bit 3" or "bits 51:12, 2:0"."""
+    runs: list[str] = []
+    bit = 63
+    while bit >= 0:
+        if not mask >> bit & 1:
+            bit -= 1
+            continue
+        high = bit
+        while bit >= 0 and mask >> bit & 1:
+            bit -= 1
+        runs.append(str(high) if high == bit + 1 else f"{high}:{bit + 1}")
+    word = "bit" if len(runs) == 1 and ":" not in runs[0] else "bits"
+    return f"{word} {', '.join(runs)}"

@@ -1,0 +1,275 @@
+"""Checks wrappers: a leaf as one user wants it.
+
+Takes a checked leaf and, if there is one, the wrapper item; returns a Wrapper with the leaf's
+clauses and the wrapper's changes applied. Clauses of the leaf come before those of the wrapper.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from seamir.model.clauses import ClauseChecker, check_delivery
+from seamir.model.conduits import ConduitChecker, check_bits, report_overlap
+from seamir.model.declarations import Declarations
+from seamir.model.entities import Again, Edges, Operand, Parameter, Trap, Wrapper
+from seamir.model.expressions import parameters_of
+from seamir.model.leaves import CheckedLeaf, LeafChecker
+from seamir.model.names import check_c_name
+from seamir.model.registers import slice_mask
+from seamir.model.scope import Scope, suggest
+from seamir.model.types import Type
+from seamir.source import Span
+from seamir.syntax import ast
+
+
+def default_symbol(leaf: str, version: int) -> str:
+    """The symbol of a leaf without a wrapper: tdh_mem_sept_add_v1 for TDH.MEM.SEPT.ADD, 1."""
+    symbol = re.sub(r"[^a-z0-9_]", "_", leaf.lower())
+    return symbol if version == 0 else f"{symbol}_v{version}"
+
+
+class WrapperChecker:
+    """Checks wrappers one at a time."""
+
+    def __init__(
+        self, declarations: Declarations, conduits: ConduitChecker, leaves: LeafChecker
+    ) -> None:
+        self._declarations = declarations
+        self._sink = declarations.sink
+        self._conduits = conduits
+        self._leaves = leaves
+
+    def check(
+        self, checked: CheckedLeaf, item: ast.WrapperItem | None, scope: Scope | None
+    ) -> Wrapper:
+        """The wrapper of an item, or the default one of a leaf."""
+        leaf, leaf_clauses = checked.leaf, checked.item.clauses
+        clauses = item.clauses if item is not None else ()
+        own_scope = scope or checked.scope
+        typed = self._parameters(checked, item, own_scope)
+        operands = self._operands(checked, clauses, typed, own_scope)
+        parameters = self._used(checked, typed, operands, item)
+        names = {p.name for p in parameters}
+        outputs = tuple(
+            replace(output, in_out=output.name in names)
+            for output in leaf.outputs
+        )
+        inner = ClauseChecker(
+            self._declarations,
+            leaf.conduit,
+            self._leaves.value_checker(parameters, checked.scope, leaf.conduit),
+        )
+        outer = ClauseChecker(
+            self._declarations,
+            leaf.conduit,
+            self._leaves.value_checker(parameters, own_scope, leaf.conduit),
+        )
+        by_name = {p.name: p for p in parameters}
+        again = inner.again(leaf_clauses, operands, outputs)
+        again += outer.again(clauses, operands, outputs)
+        outer.check_nesting(again)
+        delivery = outer.delivery(clauses) or inner.delivery(leaf_clauses)
+        keep = inner.keep(leaf_clauses, outputs) | outer.keep(clauses, outputs)
+        check_delivery(delivery, outputs, keep, self._declarations)
+        noreturn = _flag(leaf_clauses, "noreturn") or _flag(clauses, "noreturn")
+        if noreturn is not None:
+            self._check_noreturn(noreturn, checked, again)
+        symbol = item.name.text if item else default_symbol(leaf.name, leaf.version)
+        name = item.name if item else ast.Name(symbol, checked.item.name.span)
+        check_c_name(name, "a function", self._sink)
+        return Wrapper(
+            symbol=symbol,
+            leaf=leaf,
+            parameters=parameters,
+            outputs=outputs,
+            operands=operands,
+            edges=self._edges(checked, clauses, own_scope),
+            again=again,
+            checks=inner.checks(leaf_clauses, by_name) + outer.checks(clauses, by_name),
+            delivery=delivery,
+            keep=keep,
+            noinstr=(_flag(leaf_clauses, "noinstr") or _flag(clauses, "noinstr")) is not None,
+            noreturn=noreturn is not None,
+            notes=_notes(leaf_clauses) + _notes(clauses),
+            deprecated=_deprecated(clauses) or _deprecated(leaf_clauses),
+            doc=item.doc if item and item.doc else checked.item.doc,
+            span=name.span,
+        )
+
+    # -- parameters
+
+    def _parameters(
+        self, checked: CheckedLeaf, item: ast.WrapperItem | None, scope: Scope
+    ) -> tuple[Parameter, ...]:
+        """The leaf's parameters with the types that the wrapper gives them."""
+        if item is None or item.parameters is None:
+            return checked.leaf.parameters
+        changed = {p.name: p for p in checked.leaf.parameters}
+        order = list(changed)
+        last = -1
+        for entry in item.parameters:
+            original = changed.get(entry.name.text)
+            if original is None:
+                message = f"{checked.leaf.name} has no parameter `{entry.name.text}`"
+                hint = suggest(entry.name.text, changed)
+                notes = [("the leaf is here", checked.leaf.span)]
+                self._sink.report("E0202", message, entry.name.span, notes=notes, help=hint)
+                continue
+            if order.index(original.name) <= last:
+                message = "parameters keep the order of the leaf, each once"
+                self._sink.report("E0413", message, entry.name.span)
+            last = order.index(original.name)
+            kind = self._declarations.type(entry.type, scope)
+            if kind is None or not self._check_type(entry, kind, original):
+                continue
+            changed[original.name] = Parameter(
+                original.name, kind, original.promise, entry.doc or original.doc, entry.name.span
+            )
+        return tuple(changed.values())
+
+    def _check_type(self, entry: ast.Parameter, kind: Type, original: Parameter) -> bool:
+        promise = original.promise
+        related = kind.base is None or promise.derives_from(kind) or kind.derives_from(promise)
+        if not related:
+            message = f"{entry.name.text} is {promise.name}, and {kind.name} is something else"
+            notes = [("the leaf says so here", original.span)]
+            help = "use a builtin type, or one made from the leaf's type"
+            self._sink.report("E0309", message, entry.type.span, notes=notes, help=help)
+            return False
+        largest = max((promise.high, *promise.constants))
+        too_small = largest.bit_length() > kind.width - (1 if kind.signed else 0)
+        if too_small or (promise.low < 0 and not kind.signed):
+            message = f"{kind.name} cannot hold every {promise.name}"
+            notes = [("the leaf says so here", original.span)]
+            self._sink.report("E0304", message, entry.type.span, notes=notes)
+            return False
+        return True
+
+    def _used(
+        self,
+        checked: CheckedLeaf,
+        parameters: tuple[Parameter, ...],
+        operands: tuple[Operand, ...],
+        item: ast.WrapperItem | None,
+    ) -> tuple[Parameter, ...]:
+        """Parameters that reach a register; one that the wrapper fixed away is dropped."""
+        resumed = [c for c in checked.item.clauses if isinstance(c, ast.Resume)]
+        if item is not None:
+            resumed += [c for c in item.clauses if isinstance(c, ast.Resume)]
+        reached = {n for operand in operands for n in parameters_of(operand.value)}
+        reached |= {
+            name
+            for clause in resumed
+            for step in clause.steps
+            if isinstance(step, ast.StepAssign)
+            for name in _names(step.value)
+        }
+        original = {n for operand in checked.leaf.operands for n in parameters_of(operand.value)}
+        listed = {p.name.text for p in item.parameters} if item and item.parameters else set()
+        kept = []
+        for parameter in parameters:
+            name = parameter.name
+            if name in reached:
+                kept.append(parameter)
+            elif name not in original or name in listed:
+                message = f"parameter {name} reaches no register"
+                help = "use it in an operand or leave it out"
+                self._sink.report("E0411", message, parameter.span, help=help)
+        return tuple(kept)
+
+    # -- operands
+
+    def _operands(
+        self,
+        checked: CheckedLeaf,
+        clauses: tuple[ast.Clause, ...],
+        parameters: tuple[Parameter, ...],
+        scope: Scope,
+    ) -> tuple[Operand, ...]:
+        """The leaf's operands, those that the wrapper fixes replaced."""
+        leaf = checked.leaf
+        fixed = self._leaves.operands(
+            [clause for clause in clauses if isinstance(clause, ast.Assign)],
+            parameters,
+            scope,
+            leaf.conduit,
+            leaf.allows_rbp,
+        )
+        remaining = list(leaf.operands)
+        for operand in fixed:
+            mask = slice_mask(operand.place.low, operand.place.high)
+            replaced = [
+                other
+                for other in remaining
+                if other.place.register == operand.place.register
+                and not slice_mask(other.place.low, other.place.high) & ~mask
+            ]
+            if not replaced:
+                message = f"{leaf.name} has no operand in {operand.place} to replace"
+                notes = [("the leaf is here", leaf.span)]
+                self._sink.report("E0414", message, operand.span, notes=notes)
+                continue
+            remaining = [other for other in remaining if other not in replaced]
+            if not report_overlap(operand.place, remaining, self._sink):
+                remaining.append(operand)
+        return tuple(remaining)
+
+    # -- outcomes
+
+    def _edges(
+        self, checked: CheckedLeaf, clauses: tuple[ast.Clause, ...], scope: Scope
+    ) -> Edges:
+        conduit = checked.leaf.conduit
+        edges = conduit.edges
+        for items, where in ((checked.item.clauses, checked.scope), (clauses, scope)):
+            outcomes = [clause for clause in items if isinstance(clause, ast.Outcome)]
+            edges = self._conduits.actions.edges(
+                outcomes, edges, conduit.instruction, where, conduit.families
+            )
+        return edges
+
+    def _check_noreturn(
+        self, place: Span, checked: CheckedLeaf, again: tuple[Again, ...]
+    ) -> None:
+        for output in checked.leaf.outputs[:1]:
+            notes = [("the output is here", output.span)]
+            message = "a call that does not return delivers nothing"
+            self._sink.report("E0607", message, place, notes=notes)
+        for clause in again[:1]:
+            notes = [("the clause is here", clause.span)]
+            message = "a call that does not return has no status to act on"
+            self._sink.report("E0607", message, place, notes=notes)
+
+
+def trap_everywhere(edges: Edges, place: Span) -> Edges:
+    """The edges of a call that must not return: each traps."""
+    trap = Trap(place)
+    return Edges(
+        None if edges.carry is None else trap,
+        None if edges.fault is None else trap,
+        tuple((vector, trap) for vector, _ in edges.vectors),
+    )
+
+
+def _flag(clauses: tuple[ast.Clause, ...], word: str) -> Span | None:
+    return next((c.span for c in clauses if isinstance(c, ast.Flag) and c.word == word), None)
+
+
+def _notes(clauses: tuple[ast.Clause, ...]) -> tuple[str, ...]:
+    return tuple(c.text.value for c in clauses if isinstance(c, ast.NoteText))
+
+
+def _deprecated(clauses: tuple[ast.Clause, ...]) -> str | None:
+    found = next((c for c in clauses if isinstance(c, ast.Deprecated)), None)
+    if found is None:
+        return None
+    return found.reason.value if found.reason else "do not use it in new code"
+
+
+def _names(item: ast.Expr) -> set[str]:
+    if isinstance(item, ast.NameExpr):
+        return {item.name.text}
+    if isinstance(item, ast.BinaryExpr):
+        return _names(item.left) | _names(item.right)
+    return set()
