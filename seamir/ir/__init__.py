@@ -1,0 +1,1 @@
+"""The leaf IR: the plan of one call."""

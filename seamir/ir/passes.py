@@ -1,0 +1,98 @@
+"""Passes over plans: each takes a plan and returns a better one that means the same.
+
+`run_passes` verifies the plan before and after each pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from seamir.ir.leaf import Check, Plan
+from seamir.ir.verify import verify
+from seamir.model.entities import Again, CallSymbol, CarryRegister, Edges, ReturnValue, SetBits, Trap
+from seamir.model.expressions import fold
+from seamir.model.registers import ALL_BITS
+from seamir.model.statuses import Match
+
+Pass = Callable[[Plan], Plan]
+SIGN = 1 << 63
+
+
+def fold_constants(plan: Plan) -> Plan:
+    """Computes the constant parts of every expression."""
+    loads = tuple(
+        replace(
+            load,
+            value=fold(load.value),
+            fills=tuple(replace(fill, value=fold(fill.value)) for fill in load.fills),
+        )
+        for load in plan.loads
+    )
+    again = tuple(
+        replace(clause, steps=tuple(_fold_step(step) for step in clause.steps))
+        for clause in plan.again
+    )
+    carry = None if plan.edges.carry is None else _fold_action(plan.edges.carry)
+    fault = None if plan.edges.fault is None else _fold_action(plan.edges.fault)
+    vectors = tuple((vector, _fold_action(action)) for vector, action in plan.edges.vectors)
+    return replace(plan, loads=loads, again=again, edges=Edges(carry, fault, vectors))
+
+
+def _fold_step(step: SetBits | CarryRegister) -> SetBits | CarryRegister:
+    return replace(step, value=fold(step.value)) if isinstance(step, SetBits) else step
+
+
+def _fold_action(action: ReturnValue | Trap | CallSymbol) -> ReturnValue | Trap | CallSymbol:
+    if isinstance(action, Trap) or action.value is None:
+        return action
+    return replace(action, value=fold(action.value))
+
+
+def choose_guard(plan: Plan) -> Plan:
+    """Finds the one test that the hot path makes before it looks at the clauses.
+
+    It holds for every status that some clause matches. Bit 63 is tested alone where it decides,
+    as on x86 that is one instruction without a constant.
+    """
+    matches = [match for clause in plan.again for match in clause.matches]
+    if not matches:
+        return replace(plan, guard=None)
+    common = ALL_BITS
+    for match in matches:
+        common &= match.mask & ~(match.value ^ matches[0].value)
+    if common & SIGN and matches[0].value & SIGN:
+        return replace(plan, guard=Match(SIGN, SIGN))
+    return replace(plan, guard=Match(common, matches[0].value & common))
+
+
+def drop_idle_checks(plan: Plan) -> Plan:
+    """Drops a check that another one of the same input and type makes already."""
+    kept: list[Check] = []
+    for check in plan.checks:
+        if not any((k.input, k.promise) == (check.input, check.promise) for k in kept):
+            kept.append(check)
+    return replace(plan, checks=tuple(kept))
+
+
+def order_clauses(plan: Plan) -> Plan:
+    """Gives each clause its matches sorted, so that equal plans give equal code."""
+    again = tuple(_sorted_clause(clause) for clause in plan.again)
+    return replace(plan, again=again)
+
+
+def _sorted_clause(clause: Again) -> Again:
+    unique = dict.fromkeys(clause.matches)
+    return replace(clause, matches=tuple(sorted(unique, key=lambda m: (m.value, m.mask))))
+
+
+PASSES: tuple[Pass, ...] = (fold_constants, drop_idle_checks, order_clauses, choose_guard)
+
+
+def run_passes(plan: Plan) -> Plan:
+    """Runs all passes in order; raises DefectError if one breaks the plan."""
+    verify(plan, "lowering")
+    for step in PASSES:
+        plan = step(plan)
+        verify(plan, step.__name__)
+    return plan
