@@ -1,0 +1,116 @@
+"""The inline assembly of one call: its text, and the constraint of every register.
+
+Every register named here has passed verify(): LLVM ignores clobbers it does not know and aborts
+on operands it cannot place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seamir.ir.leaf import ArgumentKind, Plan
+from seamir.model.registers import ABI_ORDER, REGISTERS
+from seamir.targets import Target
+
+
+@dataclass(frozen=True)
+class CallAssembly:
+    """`outputs` and `inputs` are registers in operand order; `edges` are labels in order.
+
+    `parked` maps names of pointer arguments to registers that they go through: see `_park`.
+    """
+
+    text: str
+    constraints: str
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...]
+    edges: tuple[str, ...]
+    parked: dict[str, str]
+
+
+def has_fault_edge(plan: Plan) -> bool:
+    """Whether a fault at the instruction goes on inside the function."""
+    return plan.edges.fault is not None or bool(plan.edges.vectors)
+
+
+def call_assembly(plan: Plan, target: Target) -> CallAssembly:
+    """The assembly of the plan's call.
+
+    Registers that are loaded and destroyed are outputs as well as inputs, so that the compiler
+    knows their old value to be gone; registers that are only destroyed are clobbers, and those
+    that are only loaded keep their value.
+    """
+    parked = _park(plan)
+    loaded = tuple(load.register for load in plan.loads)
+    inputs = (*loaded, *parked.values())
+    results = {plan.status.register} | {d.place.register for d in plan.deliveries}
+    if has_fault_edge(plan):
+        results.add("rax")  # the fixup leaves the vector there
+    results |= plan.destroyed & set(inputs)
+    results |= set(parked.values())
+    outputs = tuple(sorted(results, key=lambda name: ABI_ORDER[name]))
+    clobbers = sorted(plan.destroyed - results, key=lambda name: REGISTERS[name].number)
+    edges = []
+    if plan.edges.carry is not None:
+        edges.append("carry")
+    if has_fault_edge(plan):
+        edges.append("fault")
+    parts = [f"={{{name}}}" for name in outputs]
+    parts += [f"{{{name}}}" for name in inputs]
+    parts += ["!i"] * len(edges)
+    parts += [f"~{{{name}}}" for name in clobbers]
+    parts += ["~{memory}"] if plan.destroys_memory else []
+    parts += ["~{flags}"]
+    first_label = len(outputs) + len(inputs)
+    labels = {edge: f"${{{first_label + index}:l}}" for index, edge in enumerate(edges)}
+    text = _text(plan, target, labels)
+    return CallAssembly(text, ",".join(parts), outputs, inputs, tuple(edges), parked)
+
+
+# Registers that callers do not expect back, in the order in which they are used for parking.
+_PARKING = ("rsi", "rdi", "r8", "r9", "r10", "r11", "rcx", "rdx")
+
+
+def _park(plan: Plan) -> dict[str, str]:
+    """Where pointers wait during the call, so that no callee-saved register need be pushed.
+
+    A pointer arrives in a register that is soon reloaded, and left to itself LLVM moves it into a
+    callee-saved one. Naming a caller-saved register that the call neither reads nor destroys, as
+    input and output of the instruction, keeps it there. With retries the operands need those
+    registers themselves, so nothing is parked.
+    """
+    if plan.again:
+        return {}
+    used = plan.destroyed | {load.register for load in plan.loads}
+    free = [name for name in _PARKING if name not in used]
+    pointers = [a.name for a in plan.arguments if a.kind is not ArgumentKind.VALUE]
+    return dict(zip(pointers, free, strict=False))
+
+
+def _text(plan: Plan, target: Target, labels: dict[str, str]) -> str:
+    code = ",".join(f"0x{byte:02x}" for byte in plan.instruction.code)
+    lines = []
+    if "fault" in labels:
+        lines += [
+            "771:",
+            f".byte {code}",
+            f'.pushsection {target.fixup_section},"a"',
+            ".balign 4",
+            ".long 771b - .",
+            f".long {labels['fault']} - .",
+            f".long {target.fixup_type}",
+            ".popsection",
+        ]
+    else:
+        lines.append(f".byte {code}")
+    if "carry" in labels:
+        lines.append(f"jc {labels['carry']}")
+    return "\n".join(lines)
+
+
+def escape(text: str) -> str:
+    """The text as LLVM writes it between quotes."""
+    return "".join(
+        c if 32 <= ord(c) < 127 and c not in '"\\' else "".join(f"\\{b:02X}" for b in c.encode())
+        for c in text
+    )

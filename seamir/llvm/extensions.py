@@ -1,0 +1,85 @@
+"""What llvmlite.ir lacks and we need: callbr, string attributes in groups, module flags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+
+
+class CallBranch(ir.instructions.CallInstr):  # type: ignore[misc]  # llvmlite has no types
+    """`callbr`: inline assembly that falls through or jumps to one of the indirect blocks."""
+
+    def __init__(
+        self,
+        parent: ir.Block,
+        function: ir.InlineAsm,
+        arguments: Sequence[ir.Value],
+        fall_through: ir.Block,
+        indirect: Sequence[ir.Block],
+        name: str = "",
+    ) -> None:
+        super().__init__(parent, function, arguments, name=name)
+        self.opname = "callbr"
+        self.fall_through = fall_through
+        self.indirect = tuple(indirect)
+
+    def descr(self, buf: list[str]) -> None:
+        """Appends the instruction's text."""
+        super()._descr(buf, add_metadata=False)
+        labels = ", ".join(f"label {block.get_reference()}" for block in self.indirect)
+        metadata = self._stringify_metadata(leading_comma=True)
+        fall_through = self.fall_through.get_reference()
+        buf.append(f"      to label {fall_through} [{labels}]{metadata}\n")
+
+
+def add_call_branch(
+    builder: ir.IRBuilder,
+    assembly: ir.InlineAsm,
+    arguments: Sequence[ir.Value],
+    fall_through: ir.Block,
+    indirect: Sequence[ir.Block],
+) -> ir.Value:
+    """Ends the builder's block with a callbr and returns its result."""
+    instruction = CallBranch(builder.block, assembly, arguments, fall_through, indirect)
+    builder._set_terminator(instruction)
+    return instruction
+
+
+class Function(ir.Function):  # type: ignore[misc]  # llvmlite has no types
+    """A function that may carry several kinds of metadata, which no comma separates."""
+
+    def _stringify_metadata(self, leading_comma: bool = False) -> str:
+        return " ".join(f"!{kind} {value.get_reference()}" for kind, value in
+                        sorted(self.metadata.items()))  # fmt: skip
+
+
+class AttributeGroup(ir.values.FunctionAttributes):  # type: ignore[misc]  # llvmlite has no types
+    """Function attributes by reference to a group, which may hold string attributes."""
+
+    def __init__(self, number: int, attributes: Sequence[str]) -> None:
+        super().__init__()
+        self.number = number
+        self.group = tuple(attributes)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def _to_list(self, _return_type: Any) -> list[str]:
+        return [f"#{self.number}"]
+
+
+def module_text(module: ir.Module, groups: Sequence[AttributeGroup]) -> str:
+    """The module's text with its attribute groups."""
+    lines = [f"attributes #{g.number} = {{ {' '.join(g.group)} }}" for g in groups]
+    return str(module) + "\n" + "\n".join(lines) + "\n"
+
+
+def add_module_flag(module: ir.Module, behaviour: int, name: str, value: int) -> None:
+    """Adds a module flag; `behaviour` is LLVM's rule for merging (2: warning, 8: minimum)."""
+    word = ir.IntType(32)
+    module.add_named_metadata(
+        "llvm.module.flags",
+        module.add_metadata([ir.Constant(word, behaviour), name, ir.Constant(word, value)]),
+    )
