@@ -1,0 +1,274 @@
+"""The stages in order: load, check, compile, write. This is the library API.
+
+The functions keep no state between calls and may be used from several threads at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seamir.diagnostics import Diagnostic, Diagnostics, SeamError, fail
+from seamir.ir.leaf import Plan
+from seamir.ir.lower import LowerOptions, check_structs, lower
+from seamir.ir.passes import run_passes
+from seamir.model.conduits import Permissions
+from seamir.model.entities import Wrapper
+from seamir.model.instructions import parse_code
+from seamir.model.program import Model, ModelOptions
+from seamir.outputs import OUTPUTS, EmitContext
+from seamir.source import Source
+from seamir.targets import DEFAULT_TARGET, Target, select_target, switch_features
+from seamir.writing import write_files
+
+if TYPE_CHECKING:
+    from seamir.objects.elf import ObjectFile
+    from seamir.syntax.loader import Unit
+
+DELIVERIES = ("pointers", "struct", "register")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A loaded description with everything it imports, parsed and not yet checked.
+
+    `stem` is what output files are called; `units` come imports first.
+    """
+
+    stem: str
+    units: tuple[Unit, ...] = field(repr=False)
+    options: ModelOptions
+    leaves: tuple[str, ...]
+
+    @property
+    def main(self) -> Source:
+        """The source of the named file."""
+        return next(unit.source for unit in self.units if unit.named)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Absolute paths of all files that were read, for dependency tracking."""
+        return tuple(os.path.realpath(u.source.path) for u in self.units if u.source.path)
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output: `kind` as in `emit`, the file name's suffix, and its bytes."""
+
+    kind: str
+    suffix: str
+    data: bytes = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The bytes as text; all outputs but objects are UTF-8."""
+        return self.data.decode("utf-8")
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What came of compiling a program for a target; `diagnostics` are warnings."""
+
+    stem: str
+    target: Target
+    plans: tuple[Plan, ...]
+    outputs: Mapping[str, Output]
+    diagnostics: tuple[Diagnostic, ...]
+    program: Program = field(repr=False)
+
+    @cached_property
+    def object_file(self) -> ObjectFile:
+        """The emitted object read back: sections, functions, relocations, line table.
+
+        Raises KeyError if "obj" was not among the outputs.
+        """
+        from seamir.objects.elf import read_object
+
+        return read_object(self.outputs["obj"].data)
+
+    def code(self, symbol: str) -> bytes:
+        """The machine code of a function, relocations not applied."""
+        return self.object_file.functions[symbol].code
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The functions that the object defines, in order."""
+        return tuple(plan.symbol for plan in self.plans)
+
+    def write(self, directory: str | os.PathLike[str] = ".") -> tuple[Path, ...]:
+        """Writes all outputs as DIRECTORY/STEM.SUFFIX; see `write_all`."""
+        return write_all([self], directory)
+
+
+def load(
+    name: str | os.PathLike[str],
+    *,
+    include: Sequence[str] = (),
+    conduits: Mapping[str, str] | None = None,
+    leaves: Sequence[str] = (),
+    allow_calls: Iterable[str] = (),
+    allow_instructions: Iterable[str] = (),
+) -> Program:
+    """Reads a description and everything it imports.
+
+    `name` is a path, or a library path such as "tdx/host.seam"; `include` are further folders for
+    imports; `conduits` lets one conduit stand in for another; `leaves` are globs over leaf names
+    and symbols that choose what is emitted; the last two name functions that may be called and
+    instructions, in hexadecimal, that may be used. Raises SeamError on files that cannot be read
+    or parsed.
+    """
+    from seamir.syntax.loader import Loader
+
+    options = _model_options(conduits, allow_calls, allow_instructions)
+    units = Loader(include).load([os.fspath(name)])
+    return Program(_stem(os.fspath(name)), units, options, tuple(leaves))
+
+
+def load_text(
+    text: str,
+    name: str = "text.seam",
+    *,
+    include: Sequence[str] = (),
+    conduits: Mapping[str, str] | None = None,
+    leaves: Sequence[str] = (),
+    allow_calls: Iterable[str] = (),
+    allow_instructions: Iterable[str] = (),
+) -> Program:
+    """The same for a description held in a string; `name` is what diagnostics call it."""
+    from seamir.syntax.loader import Loader
+
+    options = _model_options(conduits, allow_calls, allow_instructions)
+    units = Loader(include).load_text(text, name)
+    return Program(_stem(name), units, options, tuple(leaves))
+
+
+def check(program: Program) -> tuple[Diagnostic, ...]:
+    """All errors and warnings of a program; raises nothing."""
+    try:
+        return _check(program)[1]
+    except SeamError as error:
+        return error.diagnostics
+
+
+def compile(
+    program: Program,
+    *,
+    target: str | Target = DEFAULT_TARGET,
+    features: Sequence[str] = (),
+    emit: Sequence[str] = ("obj",),
+    deliver: str = "pointers",
+    symbol_prefix: str = "",
+    debug: bool = True,
+) -> Compilation:
+    """Compiles a program for a target.
+
+    `features` are switches such as "-ibt"; `emit` names outputs (see `list_outputs`); `deliver`
+    is how wrappers that do not say it deliver outputs, where their outputs allow it;
+    `symbol_prefix` precedes every symbol; without `debug` objects have no line table. Raises
+    SeamError on errors in the program or the request.
+    """
+    wrappers, diagnostics = _check(program)
+    chosen = switch_features(
+        target if isinstance(target, Target) else select_target(target), features
+    )
+    _check_request(emit, deliver, symbol_prefix)
+    lowering = LowerOptions(deliver, symbol_prefix)
+    plans = tuple(run_passes(lower(wrapper, chosen, lowering)) for wrapper in wrappers)
+    sink = Diagnostics()
+    check_structs(plans, sink)
+    if not plans:
+        message = f"`{program.main.name}` describes no leaf, so there is nothing to emit"
+        sink.report("E0807", message, help="name a file with leaves, or choose some with --leaf")
+    sink.stop_on_errors()
+    context = EmitContext(plans, chosen, program.stem, program.main, debug)
+    outputs = {}
+    for kind in dict.fromkeys(emit):
+        row = OUTPUTS[kind]
+        outputs[kind] = Output(kind, row.suffix, row.make(context))
+    return Compilation(program.stem, chosen, plans, outputs, diagnostics, program)
+
+
+def plans_of(
+    program: Program, target: Target, deliver: str = "pointers"
+) -> tuple[tuple[Plan, ...], tuple[Diagnostic, ...]]:
+    """The plans of a program without any code generation, and its warnings."""
+    wrappers, diagnostics = _check(program)
+    lowering = LowerOptions(deliver)
+    return tuple(run_passes(lower(w, target, lowering)) for w in wrappers), diagnostics
+
+
+def list_outputs() -> dict[str, str]:
+    """The kinds of output with the suffix of each."""
+    return {kind: row.suffix for kind, row in OUTPUTS.items()}
+
+
+def write_all(
+    compilations: Sequence[Compilation], directory: str | os.PathLike[str]
+) -> tuple[Path, ...]:
+    """Writes the outputs of several compilations into a folder, which is made if needed.
+
+    Each file appears complete or not at all, and is left alone if it has these bytes already.
+    Raises SeamError if two would have the same name or define the same symbol, if an output would
+    replace an input, or if the folder cannot be written.
+    """
+    folder = Path(directory)
+    files: dict[str, bytes] = {}
+    symbols: dict[str, Plan] = {}
+    for compilation in compilations:
+        for plan in compilation.plans:
+            first = symbols.setdefault(plan.symbol, plan)
+            if first is not plan:
+                message = f"two files define {plan.symbol}"
+                raise fail("E0208", message, plan.span, help="compile them one at a time")
+        for output in compilation.outputs.values():
+            name = compilation.stem + output.suffix
+            if name in files:
+                raise fail("E0808", f"two files would be written as `{name}`")
+            files[name] = output.data
+    inputs = {path for compilation in compilations for path in compilation.program.paths}
+    return write_files(folder, files, inputs)
+
+
+def _check(program: Program) -> tuple[tuple[Wrapper, ...], tuple[Diagnostic, ...]]:
+    model = Model(program.units, program.options)
+    wrappers = model.check(program.leaves)
+    return wrappers, model.sink.entries
+
+
+def _model_options(
+    conduits: Mapping[str, str] | None,
+    allow_calls: Iterable[str],
+    allow_instructions: Iterable[str],
+) -> ModelOptions:
+    codes = []
+    for text in allow_instructions:
+        digits = "".join(text.split())
+        code = parse_code(" ".join(digits[i : i + 2] for i in range(0, len(digits), 2)))
+        if code is None:
+            message = f"`{text}` is not 1 to 15 bytes in hexadecimal"
+            raise fail("E0701", message, help="for example --allow-instruction 0f01d9")
+        codes.append(code)
+    permissions = Permissions(frozenset(allow_calls), frozenset(codes))
+    return ModelOptions(dict(conduits or {}), permissions)
+
+
+def _check_request(emit: Sequence[str], deliver: str, symbol_prefix: str) -> None:
+    for kind in emit:
+        if kind not in OUTPUTS:
+            known = ", ".join(OUTPUTS)
+            raise fail("E0809", f"there is no output `{kind}`", help=f"outputs are {known}")
+    if deliver not in DELIVERIES:
+        known = ", ".join(DELIVERIES)
+        raise fail("E0809", f"there is no delivery `{deliver}`", help=f"deliveries are {known}")
+    if symbol_prefix and not (symbol_prefix.isidentifier() and symbol_prefix.isascii()):
+        message = f"`{symbol_prefix}` cannot begin a symbol"
+        raise fail("E0809", message, help="a prefix has letters, digits and underscores")
+
+
+def _stem(name: str) -> str:
+    stem = Path(name).name
+    return stem[: -len(".seam")] if stem.endswith(".seam") and stem != ".seam" else stem

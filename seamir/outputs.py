@@ -1,0 +1,99 @@
+"""The outputs of a compilation, one row each: name, file suffix, and what makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from seamir.ir.leaf import Plan
+from seamir.objects.cost import Cost, measure
+from seamir.source import Source
+from seamir.targets import Target
+from seamir.version import VERSION
+
+
+@dataclass(frozen=True)
+class EmitContext:
+    """What outputs are made from. Each emission of LLVM starts from the module's text."""
+
+    plans: tuple[Plan, ...]
+    target: Target
+    stem: str
+    main: Source
+    debug: bool
+
+    def module(self, debug: str) -> str:
+        """The LLVM module as text; `debug` is "full", "lines" or "none"."""
+        from seamir.llvm.codegen import emit_module
+
+        return emit_module(self.plans, self.target, self.main, debug)
+
+    @cached_property
+    def object_code(self) -> bytes:
+        """The object, made once however many outputs need it."""
+        from seamir.llvm.emit import emit_object
+
+        return emit_object(self.module("full" if self.debug else "none"), self.target)
+
+    @cached_property
+    def costs(self) -> Mapping[str, Cost]:
+        """Bytes, instructions and stack bytes of each function."""
+        from seamir.objects.elf import read_object
+
+        contents = read_object(self.object_code)
+        fixups = contents.fixups(self.target.fixup_section)
+        return {
+            name: measure(function, [entry for entry in fixups if entry.function == name])
+            for name, function in contents.functions.items()
+        }
+
+
+@dataclass(frozen=True)
+class OutputKind:
+    """`suffix` of the file; `make` returns its bytes."""
+
+    suffix: str
+    make: Callable[[EmitContext], bytes]
+
+
+def _object(context: EmitContext) -> bytes:
+    return context.object_code
+
+
+def _assembly(context: EmitContext) -> bytes:
+    from seamir.emit.assembly import annotate
+    from seamir.llvm.emit import emit_assembly
+
+    text = emit_assembly(context.module("lines" if context.debug else "none"), context.target)
+    return annotate(text, context.plans, context.target).encode("utf-8")
+
+
+def _llvm_ir(context: EmitContext) -> bytes:
+    return context.module("full" if context.debug else "none").encode("utf-8")
+
+
+def _header(context: EmitContext) -> bytes:
+    from seamir.emit.header import emit_header
+
+    name = context.main.logical_name or context.main.name
+    return emit_header(context.plans, context.target, context.stem, name).encode("utf-8")
+
+
+def _manifest(context: EmitContext) -> bytes:
+    from seamir.emit.manifest import emit_manifest
+    from seamir.llvm.emit import is_native, llvm_version
+
+    name = context.main.logical_name or context.main.name
+    costs = context.costs if is_native() else None
+    versions = {"seamir": VERSION, "llvm": llvm_version()}
+    return emit_manifest(context.plans, context.target, name, costs, versions).encode("utf-8")
+
+
+OUTPUTS: dict[str, OutputKind] = {
+    "obj": OutputKind(".o", _object),
+    "asm": OutputKind(".s", _assembly),
+    "llvm-ir": OutputKind(".ll", _llvm_ir),
+    "header": OutputKind(".h", _header),
+    "manifest": OutputKind(".json", _manifest),
+}
