@@ -1,0 +1,1 @@
+"""Reading back what was emitted: ELF objects, their disassembly and their cost."""
