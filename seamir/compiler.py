@@ -91,8 +91,14 @@ class Compilation:
         return read_object(self.outputs["obj"].data)
 
     def code(self, symbol: str) -> bytes:
-        """The machine code of a function, relocations not applied."""
-        return self.object_file.functions[symbol].code
+        """The machine code of a function, relocations not applied.
+
+        Raises KeyError if the object defines no such function.
+        """
+        function = self.object_file.function(symbol)
+        if function is None:
+            raise KeyError(symbol)
+        return function.code
 
     @property
     def symbols(self) -> tuple[str, ...]:

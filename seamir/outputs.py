@@ -44,8 +44,8 @@ class EmitContext:
         contents = read_object(self.object_code)
         fixups = contents.fixups(self.target.fixup_section)
         return {
-            name: measure(function, [entry for entry in fixups if entry.function == name])
-            for name, function in contents.functions.items()
+            function.name: measure(function, [e for e in fixups if e.function == function.name])
+            for function in contents.functions
         }
 
 
