@@ -64,3 +64,17 @@ def _write_beside(folder: Path, name: str, data: bytes) -> str:
         Path(temporary).unlink(missing_ok=True)
         raise
     return temporary
+
+
+def depfile_text(outputs: Iterable[Path], inputs: Iterable[str]) -> str:
+    """A rule for make: the outputs depend on the inputs. All paths are absolute."""
+    targets = " ".join(_escape(os.path.abspath(path)) for path in outputs)
+    sources = " ".join(_escape(path) for path in inputs)
+    return f"{targets}: {sources}\n"
+
+
+def _escape(path: str) -> str:
+    """The path as make reads it."""
+    for character in ("\\", " ", "#"):
+        path = path.replace(character, "\\" + character)
+    return path.replace("$", "$$")

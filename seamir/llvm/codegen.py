@@ -382,10 +382,20 @@ class FunctionWriter:
 
     def _fail(self, status: ir.Value) -> None:
         """Goes to the block that returns from a call that did not complete."""
+        if isinstance(status, ir.Constant) and self._lines is not None:
+            self._mark_line()
         if self._failed is None:
             self._failed = self._block("failed")
         self._failures.append((status, self._builder.block, dict(self._arguments)))
         self._builder.branch(self._failed)
+
+    def _mark_line(self) -> None:
+        """Begins the block with assembly of no instructions, to give the block its line.
+
+        LLVM gives no line to a constant that only a later block uses; it inherits this one.
+        """
+        empty = ir.InlineAsm(ir.FunctionType(ir.VoidType(), []), "", "", side_effect=True)
+        self._builder.call(empty, [])
 
     def _write_failed(self) -> None:
         if self._failed is None:

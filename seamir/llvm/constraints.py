@@ -67,6 +67,9 @@ def call_assembly(plan: Plan, target: Target) -> CallAssembly:
     return CallAssembly(text, ",".join(parts), outputs, inputs, tuple(edges), parked)
 
 
+# Where the first six arguments of a C function arrive: System V ABI, section 3.2.3.
+_ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
+
 # Registers that callers do not expect back, in the order in which they are used for parking.
 _PARKING = ("rsi", "rdi", "r8", "r9", "r10", "r11", "rcx", "rdx")
 
@@ -76,15 +79,18 @@ def _park(plan: Plan) -> dict[str, str]:
 
     A pointer arrives in a register that is soon reloaded, and left to itself LLVM moves it into a
     callee-saved one. Naming a caller-saved register that the call neither reads nor destroys, as
-    input and output of the instruction, keeps it there. With retries the operands need those
+    input and output of the instruction, keeps it there, best where it arrived. With retries the operands need those
     registers themselves, so nothing is parked.
     """
     if plan.again:
         return {}
     used = plan.destroyed | {load.register for load in plan.loads}
-    free = [name for name in _PARKING if name not in used]
     pointers = [a.name for a in plan.arguments if a.kind is not ArgumentKind.VALUE]
-    return dict(zip(pointers, free, strict=False))
+    arrivals = dict(zip((a.name for a in plan.arguments), _ARGUMENTS, strict=False))
+    parked = {name: arrivals[name] for name in pointers if arrivals.get(name, "rax") not in used}
+    free = [name for name in _PARKING if name not in used and name not in parked.values()]
+    moved = [name for name in pointers if name not in parked]
+    return {**parked, **dict(zip(moved, free, strict=False))}
 
 
 def _text(plan: Plan, target: Target, labels: dict[str, str]) -> str:
