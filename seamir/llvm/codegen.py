@@ -276,10 +276,11 @@ class FunctionWriter:
         code = ir.InlineAsm(
             function, escape(assembly.text), assembly.constraints, side_effect=True
         )
-        inputs = [state[load.register] for load in self._plan.loads]
-        inputs += [
-            self._builder.ptrtoint(self._arguments[name], I64) for name in assembly.parked
-        ]
+        waiting = {
+            register: self._builder.ptrtoint(self._arguments[name], I64)
+            for name, register in assembly.parked.items()
+        }
+        inputs = [waiting.get(register) or state[register] for register in assembly.inputs]
         if not assembly.edges:
             value = self._builder.call(code, inputs)
             self._collect_parked(value)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seamir.ir.leaf import ArgumentKind, Plan
+from seamir.ir.leaf import Plan
+from seamir.llvm.parking import park
 from seamir.model.registers import ABI_ORDER, REGISTERS
 from seamir.targets import Target
 
@@ -17,7 +18,7 @@ from seamir.targets import Target
 class CallAssembly:
     """`outputs` and `inputs` are registers in operand order; `edges` are labels in order.
 
-    `parked` maps names of pointer arguments to registers that they go through: see `_park`.
+    `parked` maps names of pointer arguments to registers that they go through: see parking.py.
     """
 
     text: str
@@ -40,9 +41,7 @@ def call_assembly(plan: Plan, target: Target) -> CallAssembly:
     knows their old value to be gone; registers that are only destroyed are clobbers, and those
     that are only loaded keep their value.
     """
-    parked = _park(plan)
-    loaded = tuple(load.register for load in plan.loads)
-    inputs = (*loaded, *parked.values())
+    parked, inputs = park(plan)
     results = {plan.status.register} | {d.place.register for d in plan.deliveries}
     if has_fault_edge(plan):
         results.add("rax")  # the fixup leaves the vector there
@@ -65,32 +64,6 @@ def call_assembly(plan: Plan, target: Target) -> CallAssembly:
     labels = {edge: f"${{{first_label + index}:l}}" for index, edge in enumerate(edges)}
     text = _text(plan, target, labels)
     return CallAssembly(text, ",".join(parts), outputs, inputs, tuple(edges), parked)
-
-
-# Where the first six arguments of a C function arrive: System V ABI, section 3.2.3.
-_ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
-
-# Registers that callers do not expect back, in the order in which they are used for parking.
-_PARKING = ("rsi", "rdi", "r8", "r9", "r10", "r11", "rcx", "rdx")
-
-
-def _park(plan: Plan) -> dict[str, str]:
-    """Where pointers wait during the call, so that no callee-saved register need be pushed.
-
-    A pointer arrives in a register that is soon reloaded, and left to itself LLVM moves it into a
-    callee-saved one. Naming a caller-saved register that the call neither reads nor destroys, as
-    input and output of the instruction, keeps it there, best where it arrived. With retries the operands need those
-    registers themselves, so nothing is parked.
-    """
-    if plan.again:
-        return {}
-    used = plan.destroyed | {load.register for load in plan.loads}
-    pointers = [a.name for a in plan.arguments if a.kind is not ArgumentKind.VALUE]
-    arrivals = dict(zip((a.name for a in plan.arguments), _ARGUMENTS, strict=False))
-    parked = {name: arrivals[name] for name in pointers if arrivals.get(name, "rax") not in used}
-    free = [name for name in _PARKING if name not in used and name not in parked.values()]
-    moved = [name for name in pointers if name not in parked]
-    return {**parked, **dict(zip(moved, free, strict=False))}
 
 
 def _text(plan: Plan, target: Target, labels: dict[str, str]) -> str:
