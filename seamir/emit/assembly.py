@@ -95,7 +95,8 @@ def _sources(plans: Sequence[Plan]) -> dict[str, Source]:
     for plan in plans:
         actions = [plan.edges.carry, plan.edges.fault, *(a for _, a in plan.edges.vectors)]
         spans = [plan.span, *(action.span for action in actions if action is not None)]
-        spans += [part.span for part in (*plan.loads, *plan.deliveries, *plan.again, *plan.inputs)]
+        spans += [load.span for load in plan.loads] + [d.span for d in plan.deliveries]
+        spans += [clause.span for clause in plan.again] + [item.span for item in plan.inputs]
         for span in spans:
             found.setdefault(span.source.logical_name or span.source.name, span.source)
     return found

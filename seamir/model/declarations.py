@@ -74,7 +74,7 @@ class Declarations:
                 message = f"there is no type `{name.text}` here"
                 self.sink.report("E0201", message, name.span, help=hint)
                 return None
-        found = scope.look_up("type", name, ast.TypeItem | ast.BitsItem, self.sink)  # type: ignore[type-var,arg-type]  # a union of classes, which isinstance takes
+        found = scope.look_up("type", name, ast.TypeItem | ast.BitsItem, self.sink)  # type: ignore[arg-type]  # a union of classes, which isinstance takes
         if found is None:
             return None
         return self.type_of_item(*found)

@@ -23,6 +23,7 @@ from seamir.syntax.children import (
     all_of,
     end_of,
     expression_of,
+    is_token,
     maybe,
     one_of,
     start_of,
@@ -210,7 +211,7 @@ class Builder(ChildFinder):
         alternatives, exceptions = [], []
         excepted = False
         for child in children:
-            if isinstance(child, str) and child.type == "EXCEPT":
+            if is_token(child, "EXCEPT"):
                 excepted = True
             elif isinstance(child, ast.Tested):
                 alternatives.append(child)

@@ -5,6 +5,7 @@ Lark hands over tokens (a subclass of str, with kind and place) and what the rul
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar, cast
@@ -16,6 +17,9 @@ from seamir.syntax import ast
 MAXIMUM_INTEGER = 0xFFFF_FFFF_FFFF_FFFF
 
 Node = TypeVar("Node")
+
+_NUMBER = re.compile(r"0x_*[0-9a-fA-F][0-9a-fA-F_]*|[1-9][0-9_]*|0_*")
+_SUFFIXED = re.compile(r"(0x[0-9a-f]+|0|[1-9][0-9]*)(?:u|l)+", re.IGNORECASE)
 
 
 class Token(Protocol):
@@ -52,7 +56,7 @@ class ChildFinder:
 
     def span_of(self, children: Children) -> Span:
         """The characters of all children, documentation aside."""
-        shown = [c for c in children if not (isinstance(c, str) and c.type == "DOC")]
+        shown = [c for c in children if not is_token(c, "DOC")]
         first, last = shown[0], shown[-1]
         return Span(self._current.source, start_of(first), end_of(last))
 
@@ -60,38 +64,37 @@ class ChildFinder:
         return ast.Name(str(token), Span(self._current.source, token.start_pos, token.end_pos))
 
     def names(self, children: Children, *kinds: str) -> list[ast.Name]:
-        return [self.make_name(c) for c in children if isinstance(c, str) and c.type in kinds]
+        return [self.make_name(c) for c in children if is_token(c, *kinds)]
 
     def make_text(self, token: Token) -> ast.Text:
         span = Span(self._current.source, token.start_pos, token.end_pos)
         return ast.Text(str(token)[1:-1], span)
 
     def texts(self, children: Children) -> list[ast.Text]:
-        return [self.make_text(c) for c in children if isinstance(c, str) and c.type == "STRING"]
+        return [self.make_text(c) for c in children if is_token(c, "STRING")]
 
     def make_integer(self, token: Token) -> ast.Integer:
         span = Span(self._current.source, token.start_pos, token.end_pos)
-        digits = str(token).replace("_", "")
-        if len(digits) > 20:
-            value = MAXIMUM_INTEGER + 1
-        elif digits in ("0x", "0X"):
-            self._current.sink.report("E0108", "this number has no digits", span)
-            value = 0
+        text = str(token)
+        digits = text.replace("_", "")
+        value = 0
+        if _NUMBER.fullmatch(text) is None:
+            message = f"`{text}` is not a number"
+            self._current.sink.report("E0108", message, span, help=_number_help(digits))
+        elif len(digits) > 20 or int(digits, 0) > MAXIMUM_INTEGER:
+            help = "the largest is 0xffff_ffff_ffff_ffff"
+            message = "this number needs more than 64 bits"
+            self._current.sink.report("E0108", message, span, help=help)
         else:
-            value = int(digits, 0 if digits.startswith("0x") else 10)
-        if value > MAXIMUM_INTEGER:
-            self._current.sink.report(
-                "E0108", "this number needs more than 64 bits", span, help="the largest is 2^64 - 1"
-            )
-            value = 0
+            value = int(digits, 0)
         return ast.Integer(value, span)
 
     def integers(self, children: Children) -> list[ast.Integer]:
-        return [self.make_integer(c) for c in children if isinstance(c, str) and c.type == "INT"]
+        return [self.make_integer(c) for c in children if is_token(c, "INT")]
 
     @staticmethod
     def documentation(children: Children) -> str:
-        lines = [str(c)[3:].rstrip() for c in children if isinstance(c, str) and c.type == "DOC"]
+        lines = [str(c)[3:].rstrip() for c in children if is_token(c, "DOC")]
         return "\n".join(line[1:] if line.startswith(" ") else line for line in lines)
 
 
@@ -128,6 +131,21 @@ class Delivery:
 
 
 EXPRESSIONS = (ast.NameExpr, ast.LiteralExpr, ast.BinaryExpr)
+
+
+def _number_help(digits: str) -> str:
+    """How to write what somebody used to C may have meant."""
+    suffixed = _SUFFIXED.fullmatch(digits)
+    if suffixed is not None:
+        return f"write `{suffixed[1].lower()}`: there are no suffixes, all arithmetic has 64 bits"
+    if digits.isdecimal():
+        return "there are no octal numbers; leave out the leading 0"
+    return "numbers are decimal, or hexadecimal after 0x"
+
+
+def is_token(child: Child, *kinds: str) -> bool:
+    """Whether a child is a token of one of these kinds."""
+    return isinstance(child, str) and getattr(child, "type", None) in kinds
 
 
 def start_of(child: Child) -> int:

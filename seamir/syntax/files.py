@@ -40,11 +40,12 @@ def read_file(path: Path, name: str, logical_name: str, where: Span | None = Non
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise fail("E0101", f"cannot read `{name}`: {reason}", where) from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise fail("E0102", f"`{name}` is {kind}", where)
     with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise fail("E0102", f"`{name}` is {kind}", where)
         try:
             data = stream.read(MAXIMUM_FILE + 1)
         except OSError as error:

@@ -13,31 +13,30 @@ from importlib.resources import files
 from pathlib import Path
 from typing import cast
 
-from lark import Lark, UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
+from lark import (
+    Lark,
+    Token,
+    Tree,
+    UnexpectedCharacters,
+    UnexpectedEOF,
+    UnexpectedInput,
+    UnexpectedToken,
+)
 
 from seamir.diagnostics import Diagnostics
 from seamir.source import Source, Span
 from seamir.syntax import ast
 from seamir.syntax.builder import Builder
+from seamir.syntax.children import Child, is_token
+from seamir.syntax.errors import ITEMS, Failure, report
 from seamir.version import VERSION
 
 MAXIMUM_NESTING = 256  # parentheses, or operators, in one expression
 MAXIMUM_ERRORS = 20  # syntax errors reported per file
 
-_ITEM = re.compile(
-    r"^[ \t]*(?:import|type|const|bits|operands|statuses|conduit|leaf|wrapper)\b", re.MULTILINE
-)
+# Where to go on after an error: a line that begins like an item.
+_ITEM = re.compile(rf"^[ \t]*(?:{'|'.join(ITEMS)})[ \t]+[\"\w]", re.MULTILINE)
 _DEPTH = re.compile(r'//[^\n]*|"[^"\n]*"|[()|+;{},]|<<|>>|-(?!>)')
-_WORDS = {
-    "NAME": "a name",
-    "DOTTED": "a leaf name",
-    "INT": "a number",
-    "STRING": "a quoted string",
-    "REGISTER": "a register",
-    "FAULT": "a fault such as `#UD`",
-    "DOC": "documentation",
-    "$END": "the end of the file",
-}
 
 
 def parse(source: Source) -> ast.File:
@@ -48,14 +47,17 @@ def parse(source: Source) -> ast.File:
     sink = Diagnostics()
     _check_nesting(source, sink)
     sink.stop_on_errors()
-    text, items = source.text, ()
+    text = source.text
+    items: tuple[ast.Item, ...] = ()
     begin = 0
     for _ in range(MAXIMUM_ERRORS):
         try:
             items = _parse_text(text, source, sink)
             break
         except UnexpectedInput as error:
-            begin = max(begin + 1, _report(error, source, sink))
+            failure = _failure(error, source)
+            report(failure, sink)
+            begin = len(text) if failure.kind == "$END" else max(begin + 1, failure.span.start)
             rest = _ITEM.search(text, begin) if begin <= len(text) else None
             if rest is None:
                 break
@@ -128,50 +130,54 @@ def _check_nesting(source: Source, sink: Diagnostics) -> None:
             return
 
 
-def _report(error: UnexpectedInput, source: Source, sink: Diagnostics) -> int:
-    """Reports a syntax error; returns the offset where it was found."""
-    if isinstance(error, UnexpectedCharacters):
-        offset = error.pos_in_stream or 0
-        span = Span(source, offset, offset + 1)
-        shown = source.text[offset]
-        sink.report("E0107", f"`{shown}` does not belong here", span, help=_expected(error))
-        return offset
+def _failure(error: UnexpectedInput, source: Source) -> Failure:
+    """What lark knows about a syntax error, without lark's types."""
     token = error.token if isinstance(error, UnexpectedToken | UnexpectedEOF) else None
-    if token is None or token.type == "$END" or token.start_pos is None:
-        end = len(source.text.rstrip())
-        span = Span(source, max(0, end - 1), end)
-        sink.report("E0106", "the file ends inside an item", span, help=_expected(error))
-        return len(source.text)
-    span = Span(source, token.start_pos, token.end_pos)
-    previous = getattr(error, "token_history", None)
-    if "SEMICOLON" in _accepted(error) and previous and previous[-1].end_line < token.line:
-        last = previous[-1]
-        place = Span(source, last.start_pos, last.end_pos)
-        sink.report("E0106", f"`;` is missing after `{last}`", place)
+    if isinstance(error, UnexpectedCharacters):
+        kind, start = "", error.pos_in_stream or 0
+        end = start + 1
+    elif token is None or token.type == "$END" or token.start_pos is None:
+        kind, end = "$END", len(source.text.rstrip())
+        start = max(0, end - 1)
     else:
-        found = "a quoted string" if token.type == "STRING" else f"`{token}`"
-        sink.report("E0106", f"{found} is not expected here", span, help=_expected(error))
-    return int(token.start_pos)
-
-
-def _accepted(error: UnexpectedInput) -> set[str]:
-    return set(getattr(error, "accepts", None) or getattr(error, "expected", None) or ())
-
-
-def _expected(error: UnexpectedInput) -> str | None:
-    """What could have stood there, in the order of a dictionary, punctuation last."""
-    terminals = _accepted(error) or set(getattr(error, "allowed", None) or ())
-    terminals.discard("DOC")
+        kind, start = token.type, token.start_pos
+        end = token.end_pos or start + 1
+    stack = _open_values(error)
+    last = _last_token(error, stack)
+    bracket = next((t for t in reversed(stack) if is_token(t, "LBRACE", "LPAR")), None)
+    nodes = [value for value in stack if isinstance(value, ast.Output)]
     parser, _ = _parser()
-    patterns = {terminal.name: terminal.pattern for terminal in parser.terminals}
-    words = [
-        _WORDS.get(name) or f"`{patterns[name].value}`"
-        for name in terminals
-        if name in _WORDS or name in patterns
-    ]
-    words.sort(key=lambda word: (not word.startswith("a "), not word[1:2].isalpha(), word))
-    if not words:
-        return None
-    if len(words) > 12:
-        words = [*words[:12], "..."]
-    return "expected " + (words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1])
+    return Failure(
+        Span(source, start, end),
+        kind,
+        _accepted(error),
+        {terminal.name: terminal.pattern.value for terminal in parser.terminals},
+        None if last is None else Span(source, last.start_pos, last.end_pos),
+        is_token(last, "DOC"),
+        None if bracket is None else Span(source, bracket.start_pos, bracket.end_pos),
+        bool(nodes) and nodes[-1].condition is not None,
+    )
+
+
+def _accepted(error: UnexpectedInput) -> frozenset[str]:
+    """Kinds of tokens with which the parser could have gone on."""
+    parser = getattr(error, "interactive_parser", None)
+    if parser is not None:
+        return frozenset(parser.accepts())
+    return frozenset(getattr(error, "expected", None) or getattr(error, "allowed", None) or ())
+
+
+def _open_values(error: UnexpectedInput) -> list[Child]:
+    """What the parser has read of the items that are not complete, lists written out."""
+    parser = getattr(error, "interactive_parser", None)
+    values: list[Child] = []
+    for value in parser.parser_state.value_stack if parser is not None else ():
+        values += value.children if isinstance(value, Tree) else [value]
+    return values
+
+
+def _last_token(error: UnexpectedInput, stack: list[Child]) -> Child | None:
+    """The token before the error; None if there is none."""
+    history = getattr(error, "token_history", None)
+    last = history[-1] if history else stack[-1] if stack else None
+    return last if isinstance(last, Token) else None
