@@ -1,0 +1,332 @@
+"""What a plan asks of its caller and gives back, as rows and sentences.
+
+Takes a plan (and a target, where the answer depends on it) and returns data and words that the
+header, the manifest, the comments of the assembly and `seamir explain` share, so that all of
+them say the same. All words are harmless in comments (see text.py). Rows come in the order in
+which the ABI documents registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seamir.emit.rows import (
+    OperandRow,
+    OutputRow,
+    abi_order,
+    constant_value,
+    input_rows,
+    is_in_out,
+    operand_rows,
+    output_rows,
+    show_bits,
+    span_of,
+)
+from seamir.emit.text import paragraphs, plain, sentence, split_summary
+from seamir.ir.leaf import (
+    Again,
+    Argument,
+    CarryRegister,
+    Check,
+    LoadKind,
+    Plan,
+    Returns,
+    ReturnValue,
+    Trap,
+    show_step,
+)
+from seamir.model.entities import Action
+from seamir.model.expressions import show
+from seamir.model.instructions import FAULT_VECTORS
+from seamir.model.registers import REGISTERS, slice_mask
+from seamir.model.statuses import StatusFamily
+from seamir.model.types import BUILTIN_TYPES, Type
+from seamir.targets import Target
+
+__all__ = [
+    "OperandRow",
+    "OutputRow",
+    "action_words",
+    "again_words",
+    "argument_doc",
+    "attempt_sentence",
+    "check_sentence",
+    "constant_value",
+    "contract_sentences",
+    "destroyed_registers",
+    "edges_of",
+    "input_rows",
+    "is_in_out",
+    "leaf_words",
+    "no_carry_reason",
+    "no_fault_reason",
+    "note_words",
+    "operand_rows",
+    "operand_table",
+    "outcome_lines",
+    "output_rows",
+    "output_words",
+    "promise_words",
+    "show_bits",
+    "show_number",
+    "status_words",
+    "vector_name",
+]
+
+_MNEMONICS = {vector: name for name, vector in FAULT_VECTORS.items()}
+
+
+# -- values
+
+
+def output_words(row: OutputRow) -> str:
+    """When an output counts and what it is else, where that differs from the usual; or ""."""
+    words = []
+    if row.condition:
+        words.append(f"{row.condition}, else 0")
+    if row.otherwise == "untouched":
+        words.append("untouched if the call did not complete")
+    if row.preload is not None:
+        preset = (row.preload & slice_mask(row.low, row.high)) >> row.low
+        words.append(f"{show_number(preset)} if left unwritten")
+    return "; ".join(words)
+
+
+def promise_words(kind: Type) -> str:
+    """What the type promises of a value: "bits 51:12", "0 to 4 or 0x8", or "" for nothing."""
+    if not kind.is_narrowed:
+        return ""
+    root = BUILTIN_TYPES[kind.c_base]
+    said: list[str] = []
+    is_range = (kind.low, kind.high) not in ((root.low, root.high), (0, kind.bits))
+    says_bits = not kind.fields and kind.bits not in (root.bits, 0)
+    if says_bits and (kind.bits & 1 == 0 or not is_range):
+        low, high = span_of(kind.bits)
+        bits = f"bit {low}" if low == high else f"bits {high}:{low}"
+        said.append(bits if kind.bits == slice_mask(low, high) else f"bits of {kind.bits:#x}")
+    if is_range:
+        said.append(f"{show_number(kind.low)} to {show_number(kind.high)}")
+    constants = " or ".join(show_number(value) for value in kind.constants)
+    return ", ".join(said) + (f" or {constants}" if constants else "")
+
+
+def show_number(value: int) -> str:
+    """A number as one would write it: decimal below 4096 in size, else hexadecimal."""
+    return str(value) if abs(value) < 4096 else f"{value:#x}"
+
+
+def argument_doc(plan: Plan, argument: Argument) -> str:
+    """What is said of an argument: by itself, by its operand, or in short by its type."""
+    if argument.doc.strip():
+        return " ".join(paragraphs(argument.doc))
+    for row in input_rows(plan, argument.name):
+        if row.is_whole and row.is_plain and row.doc.strip():
+            return " ".join(paragraphs(row.doc))
+    promises = [item.promise for item in plan.inputs if item.argument == argument.name]
+    for kind in (*promises, argument.type):
+        if kind.doc.strip():
+            return split_summary(kind.doc)[0]
+    return ""
+
+
+# -- outcomes
+
+
+def leaf_words(plan: Plan) -> str:
+    """Which leaf it is and how it is called: "TDH.VP.INIT, leaf 22 version 1, by seamcall"."""
+    words = plain(plan.leaf)
+    if plan.number is not None:
+        words += f", leaf {show_number(plan.number)}"
+    if plan.version:
+        words += f" version {plan.version}"
+    return f"{words}, by {plain(plan.conduit.name)}"
+
+
+def action_words(action: Action) -> str:
+    """What is done on an edge, after "the function"."""
+    if isinstance(action, Trap):
+        return "executes ud2"
+    if isinstance(action, ReturnValue):
+        return f"returns {plain(show(action.value))}"
+    if action.value is None:
+        return f"calls {plain(action.symbol)}(), which does not return"
+    return f"calls {plain(action.symbol)}() and returns {plain(show(action.value))}"
+
+
+def vector_name(vector: int) -> str:
+    """An exception vector as manuals name it: "#GP", or "vector 15"."""
+    return _MNEMONICS.get(vector, f"vector {vector}")
+
+
+def no_carry_reason(plan: Plan) -> str | None:
+    """Why there is no carry edge; None if there is one."""
+    if plan.edges.carry is not None:
+        return None
+    name = plan.instruction.name
+    if not plan.instruction.sets_carry:
+        return f"{name} does not report in the carry flag"
+    return "the description gives the carry flag no meaning"
+
+
+def no_fault_reason(plan: Plan, target: Target) -> str | None:
+    """Why faults have no edge; None if they may have one."""
+    if not plan.instruction.may_fault:
+        return f"{plan.instruction.name} is not expected to fault"
+    if "fixup" not in target.features:
+        return f"target {target.name} is used without a fixup table"
+    if plan.edges.fault is None and not plan.edges.vectors:
+        return "the description gives faults no meaning"
+    return None
+
+
+def edges_of(plan: Plan, target: Target) -> tuple[tuple[str, Action], ...]:
+    """The edges that the target has: when they are taken, in words, and the action."""
+    edges: list[tuple[str, Action]] = []
+    if plan.edges.carry is not None:
+        edges.append(("if the carry flag is set", plan.edges.carry))
+    if no_fault_reason(plan, target) is not None:
+        return tuple(edges)
+    edges += [(f"on {vector_name(vector)}", action) for vector, action in plan.edges.vectors]
+    if plan.edges.fault is not None:
+        is_named = _reads_vector(plan.edges.fault)
+        other = "any other" if plan.edges.vectors else "" if is_named else "an"
+        words = ["on", other, "exception", "trapnr" if is_named else ""]
+        edges.append((" ".join(word for word in words if word), plan.edges.fault))
+    return tuple(edges)
+
+
+def _reads_vector(action: Action) -> bool:
+    return (
+        not isinstance(action, Trap)
+        and "trapnr" in ("" if action.value is None else show(action.value)).split()
+    )
+
+
+def again_words(clause: Again) -> str:
+    """A retry or resumption: "retry 9 on X", "resume 64 on Y with r10[63] = 1, carry rcx, r8"."""
+    steps: list[str] = []
+    carries = False
+    for step in clause.steps:
+        words = show_step(step)
+        if carries and isinstance(step, CarryRegister):
+            words = step.register
+        carries = isinstance(step, CarryRegister)
+        steps.append(plain(words))
+    return plain(clause.text).rstrip(" {;") + (f" with {', '.join(steps)}" if steps else "")
+
+
+def attempt_sentence(plan: Plan) -> str:
+    """How often the call is made, or "" for once."""
+    if not plan.again:
+        return ""
+    clauses = "; ".join(again_words(clause) for clause in plan.again)
+    return f"At most {plan.bound} attempts: {clauses}."
+
+
+def check_sentence(plan: Plan, checks: Sequence[Check]) -> str:
+    """What is tested before any call, and what follows; "" for no checks."""
+    tests = "; ".join(_check_words(plan, check) for check in checks)
+    return f"Checked before any call: {tests}." if tests else ""
+
+
+def _check_words(plan: Plan, check: Check) -> str:
+    promise = promise_words(check.promise)
+    what = plain(check.input) + (f" ({promise})" if promise else "")
+    status = check.status
+    action = "executes ud2" if status is None else f"returns {status_words(plan, status)}"
+    return f"{what}, else {action}"
+
+
+def status_words(plan: Plan, status: int) -> str:
+    """A status as C writes it with the header's macros, or its number if it has no name."""
+    for family in plan.conduit.families:
+        for code in family.codes.values():
+            if status in code.values:
+                return plain(code.name)
+            detail = status & family.detail
+            if detail and status & ~family.detail in code.values:
+                return plain(f"{code.name} | {_detail_words(family, detail)}")
+    return f"{status:#x}"
+
+
+def _detail_words(family: StatusFamily, detail: int) -> str:
+    ids = family.operands
+    if ids is not None and family.detail_low == 0:
+        for code in ids.codes.values():
+            if detail in code.values:
+                return f"{ids.name.upper()}_{code.name}"
+    return f"{detail:#x}"
+
+
+def outcome_lines(plan: Plan, target: Target) -> tuple[str, ...]:
+    """What can come of a call, one sentence each: checks, edges, further attempts, completion."""
+    lines = [check_sentence(plan, [check]) for check in plan.checks]
+    lines += [
+        f"{_capital(when)}: {action_words(action)}." for when, action in edges_of(plan, target)
+    ]
+    reason = no_fault_reason(plan, target)
+    if reason is not None and plan.instruction.may_fault:
+        lines.append(f"A fault is not caught: {reason}.")
+    lines.append(attempt_sentence(plan) or "One attempt.")
+    if plan.returns is Returns.NOTHING:
+        lines.append("Never returns: if the call comes back, executes ud2.")
+    else:
+        lines.append(f"Once the call completed: returns the status in {plan.status}.")
+    return tuple(line for line in lines if line)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+# -- the caller's duties
+
+
+def contract_sentences(plan: Plan, target: Target) -> tuple[str, ...]:
+    """What the caller has to know and do besides passing arguments, one sentence each."""
+    said = plan.documentation
+    lines: list[str] = []
+    if said.deprecated is not None:
+        lines.append(f"Deprecated: {plain(said.deprecated)}" if said.deprecated else "Deprecated.")
+    lines += [note_words(note) for note in (*said.notes, *plan.conduit.notes)]
+    if said.effect is not None:
+        lines.append(f"{_capital(plain(said.effect))} effect.")
+    if said.since is not None:
+        lines.append(f"Since {plain(said.since)}.")
+    if said.requires:
+        lines.append(f"Requires {', '.join(plain(feature) for feature in said.requires)}.")
+    if plan.section == target.noinstr_section and plan.section != ".text":
+        lines.append(f"The code is in {plan.section}.")
+    return tuple(dict.fromkeys(sentence(line) for line in lines if line))
+
+
+def note_words(note: str) -> str:
+    """A note as a sentence: it begins with a capital, unless its first word is code."""
+    text = plain(note)
+    first = text.split(" ", maxsplit=1)[0]
+    is_word = first.isalpha() and first.islower() and first not in REGISTERS
+    return sentence(_capital(text) if is_word else text)
+
+
+# -- tables
+
+
+def operand_table(plan: Plan) -> tuple[str, ...]:
+    """Lines of plain text: a row for each operand, then one for each output, in columns."""
+    rows = [
+        ("in" if row.kind is not LoadKind.PRELOAD else "preset", row.place, row.filled_by, "")
+        for row in operand_rows(plan)
+    ]
+    for output in output_rows(plan):
+        rows.append(("out", output.place, plain(output.destination), output_words(output)))
+    if plan.returns is not Returns.NOTHING:
+        rows.append(("out", str(plan.status), "status", ""))
+    widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
+    return tuple(
+        "  ".join((*(row[i].ljust(widths[i]) for i in range(3)), row[3])).rstrip() for row in rows
+    )
+
+
+def destroyed_registers(plan: Plan) -> tuple[str, ...]:
+    """The registers that the instruction destroys, in ABI order."""
+    return tuple(sorted(plan.destroyed, key=abi_order))

@@ -1,0 +1,279 @@
+"""The types of a header: typedefs, structures, what it assumes of the compiler, bit accessors.
+
+Takes the plans of the header, returns blocks of lines; every name at file scope goes through
+Names. Only types that the C compiler sees are defined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from seamir.diagnostics import Diagnostics
+from seamir.emit.c_names import (
+    Kind,
+    Names,
+    accessor_stem,
+    c_base,
+    c_type,
+    declare,
+)
+from seamir.emit.contract import output_rows, output_words, promise_words, show_bits
+from seamir.emit.text import COLUMNS, block_comment, paragraphs, plain, sentence, wrap
+from seamir.ir.leaf import ArgumentKind, Plan, Returns, Struct
+from seamir.model.registers import slice_mask
+from seamir.model.types import Field, Type
+
+ASSERT = "SEAMIR_ASSERT"
+
+
+def visible_types(plans: Sequence[Plan]) -> list[Type]:
+    """The types of arguments, members and returned values, each once, in order of first use."""
+    found: dict[Type, None] = {}
+    for plan in plans:
+        for kind in _types_of(plan):
+            found.setdefault(kind)
+    return list(found)
+
+
+def _types_of(plan: Plan) -> Iterator[Type]:
+    for argument in plan.arguments:
+        if argument.kind is not ArgumentKind.STRUCT:
+            yield argument.type
+    if plan.struct is not None:
+        yield from (member.type for member in plan.struct.members)
+    if plan.returns is Returns.STATUS_AND_VALUE:
+        yield from (delivery.type for delivery in plan.deliveries)
+
+
+def result_tag(plan: Plan) -> str:
+    """The tag of the structure that a function with a register-delivered output returns."""
+    return f"{plan.symbol}_result"
+
+
+# -- typedefs
+
+
+def described_types(plans: Sequence[Plan]) -> list[str]:
+    """A comment that says what each type means and promises, for all types that say something."""
+    kinds: dict[Type, None] = {}
+    for plan in plans:
+        promises = {item.name: item.promise for item in plan.inputs}
+        for argument in plan.arguments:
+            kinds.setdefault(promises.pop(argument.name, argument.type))
+        for kind in (*promises.values(), *_types_of(plan)):
+            kinds.setdefault(kind)
+    lines: list[str] = []
+    for kind in kinds:
+        said = sentence(" ".join(paragraphs(kind.doc)))
+        promise = promise_words(kind)
+        if kind.base is None or kind.fields or not (said or promise):
+            continue
+        head = f"- {kind.name} ({c_type(kind)})" + (f", {promise}" if promise else "")
+        lines += wrap(f"{head}: {said}" if said else f"{head}.", "", "  ")
+    title = ["Types, and what the caller promises of their values:"]
+    return block_comment([title, lines]) if lines else []
+
+
+def typedefs(kinds: Iterable[Type], names: Names) -> list[str]:
+    """A typedef for each C name."""
+    lines: list[str] = []
+    for kind in kinds:
+        if kind.c_name is None:
+            continue
+        base = c_base(kind)
+        what = f"type {kind.name} (a {base})"
+        if names.take(kind.c_name, Kind.TYPE, what, kind.span, meaning=base):
+            lines.append(f"typedef {declare(base, kind.c_name)};")
+    return lines
+
+
+# -- assumptions
+
+
+def assumptions(plans: Sequence[Plan], kinds: Iterable[Type]) -> list[str]:
+    """Static asserts of what the machine code relies on: sizes, and offsets of members."""
+    lines = [f'{ASSERT}(sizeof(void *) == 8 && sizeof(long) == 8, "LP64");']
+    sizes = {c_base(kind): kind.width // 8 for kind in kinds} | {"u64": 8}
+    for spelling, size in sorted(sizes.items()):
+        if not spelling.endswith("*"):
+            lines.append(f'{ASSERT}(sizeof({spelling}) == {size}, "size of {spelling}");')
+    return ["/* What the machine code relies on. */", *lines]
+
+
+def _layout_assert(tag: str, size: int, members: Iterable[tuple[str, int]]) -> list[str]:
+    """A static assert of a structure's layout; sizes and offsets are in bytes."""
+    offsets = [f"__builtin_offsetof(struct {tag}, {name}) == {at}" for name, at in members]
+    terms = " &&\n\t      ".join([f"sizeof(struct {tag}) == {size}", *offsets])
+    return f'{ASSERT}({terms},\n\t      "layout of struct {tag}");'.split("\n")
+
+
+# -- structures
+
+
+def structures(plans: Sequence[Plan], names: Names, sink: Diagnostics) -> list[list[str]]:
+    """Definitions of the structures that take outputs or are returned, one block each."""
+    users: dict[str, list[Plan]] = {}
+    for plan in plans:
+        if plan.struct is not None:
+            users.setdefault(plan.struct.name, []).append(plan)
+    blocks = [_structure(group, names, sink) for group in users.values()]
+    results = [plan for plan in plans if plan.returns is Returns.STATUS_AND_VALUE]
+    return [*blocks, *(_result(plan, names) for plan in results)]
+
+
+def _layout(struct: Struct) -> tuple[object, ...]:
+    members = tuple((m.name, c_type(m.type), m.type.width, m.offset) for m in struct.members)
+    return struct.size, struct.alignment, members
+
+
+def _structure(users: Sequence[Plan], names: Names, sink: Diagnostics) -> list[str]:
+    """The structure of the first of its users; it is an error if another has another layout."""
+    first, struct = users[0], users[0].struct
+    assert struct is not None
+    for plan in users:
+        if plan.struct is not None and _layout(plan.struct) != _layout(struct):
+            notes = [("the other layout is here", first.span)]
+            both = f"of {first.symbol} and of {plan.symbol}"
+            message = f"struct {struct.name} would have two layouts, {both}"
+            help = "give one of them another name: deliver struct NAME"
+            sink.report("E0611", message, plan.span, notes=notes, help=help)
+    names.take(struct.name, Kind.TAG, f"struct {struct.name}", first.span)
+    docs: dict[str, str] = {}
+    for plan in users:
+        for delivery in plan.deliveries:
+            said = paragraphs(delivery.doc) or paragraphs(delivery.type.doc)[:1]
+            if said:
+                docs.setdefault(delivery.name, " ".join(said))
+    functions = ", ".join(f"{plan.symbol}()" for plan in users)
+    members = []
+    for member in struct.members:
+        names.take(member.name, Kind.LOCAL, f"member {member.name}", first.span, "member")
+        members.append((c_type(member.type), member.name, docs.get(member.name, "")))
+    lines = _define(struct.name, f"outputs of {functions}", members)
+    what = f"struct {struct.name}"
+    lines = names.once(f"STRUCT_{struct.name}", _layout(struct), what, first.span, lines)
+    offsets = [(member.name, member.offset) for member in struct.members]
+    return [*lines, "", *_layout_assert(struct.name, struct.size, offsets)]
+
+
+def _result(plan: Plan, names: Names) -> list[str]:
+    tag = result_tag(plan)
+    names.take(tag, Kind.TAG, f"the structure that {plan.symbol} returns", plan.span)
+    delivery = plan.deliveries[0]
+    said = " ".join(paragraphs(delivery.doc) or paragraphs(delivery.type.doc)[:1])
+    name = plain(delivery.name)
+    place = show_bits(delivery.place.register, delivery.place.low, delivery.place.high)
+    said = "; ".join(part for part in (said, output_words(output_rows(plan)[0])) if part)
+    value = f"{name}, {place}" + (f" - {said}" if said else "")
+    members = [
+        ("u64", "status", f"status, {plan.status}"),
+        (c_type(delivery.type), "value", value),
+    ]
+    lines = _define(tag, f"what {plan.symbol}() returns", members)
+    return [*lines, "", *_layout_assert(tag, 16, (("status", 0), ("value", 8)))]
+
+
+def _define(tag: str, summary: str, members: list[tuple[str, str, str]]) -> list[str]:
+    width = max(len(name) for _, name, _ in members) + 3
+    block = wrap(f"struct {tag} - {summary}")
+    for _, name, doc in members:
+        first = f"@{name}:".ljust(width)
+        block += wrap(doc, first, " " * width)
+    body = [f"\t{declare(spelling, name)};" for spelling, name, _ in members]
+    return [*block_comment([block], "/**"), f"struct {tag} {{", *body, "};"]
+
+
+# -- accessors of bits types
+
+
+def accessors(kinds: Iterable[Type], names: Names) -> list[list[str]]:
+    """Shifts, masks, getters and setters of every `bits` type in use, one block each."""
+    roots = dict.fromkeys(_with_own_fields(kind) for kind in kinds if kind.fields)
+    return [_accessors_of(kind, names) for kind in roots]
+
+
+def _with_own_fields(kind: Type) -> Type:
+    """The type that the fields were defined for; types made from it have them too."""
+    base = kind.base
+    return kind if base is None or not base.fields else _with_own_fields(base)
+
+
+def _accessors_of(kind: Type, names: Names) -> list[str]:
+    stem = accessor_stem(kind)
+    doc = paragraphs(kind.doc)
+    title = f"Bits of {c_type(kind)}" if kind.c_name else f"Bits of {kind.name}, a {c_type(kind)}"
+    fields: list[str] = []
+    for field in kind.fields:
+        said = " ".join(paragraphs(field.doc))
+        place = show_bits(field.name, field.low, field.high)
+        fields += wrap(f"- {place}" + (f": {said}" if said else ""), "", "  ")
+    words = wrap(sentence(f"{title}: {doc[0]}" if doc else title))
+    lines = [*block_comment([words, fields]), *_field_macros(kind, stem, names)]
+    for field in kind.fields:
+        lines += ["", *_getter_and_setter(kind, field, stem, names)]
+    meaning = [c_type(kind), [(field.name, field.low, field.high) for field in kind.fields]]
+    what = f"the bits of {c_type(kind)}"
+    return names.once(f"BITS_{stem}", meaning, what, kind.fields[0].span, lines)
+
+
+def _field_macros(kind: Type, stem: str, names: Names) -> list[str]:
+    rows: list[tuple[str, str]] = []
+    for field in kind.fields:
+        mask = slice_mask(field.low, field.high)
+        for suffix, text in (("SHIFT", str(field.low)), ("MASK", f"{mask:#018x}ULL")):
+            macro = f"{stem}_{field.name}_{suffix}".upper()
+            names.take(macro, Kind.MACRO, f"the macro of {kind.name}.{field.name}", field.span)
+            rows.append((macro, text))
+    stop = tab_stop(macro for macro, _ in rows)
+    return [define(macro, text, stop) for macro, text in rows]
+
+
+def _getter_and_setter(kind: Type, field: Field, stem: str, names: Names) -> list[str]:
+    getter, setter = f"{stem}_{field.name}", f"{stem}_set_{field.name}"
+    for function in (getter, setter):
+        names.take(function, Kind.FUNCTION, f"the accessor of {kind.name}.{field.name}", field.span)
+    shift = f"{stem}_{field.name}_SHIFT".upper()
+    mask = f"{stem}_{field.name}_MASK".upper()
+    spelling = c_type(kind)
+    word = declare(spelling, "word")
+    return [
+        *_inline_head("u64", f"{getter}({word})"),
+        "{",
+        *_statement(f"\treturn (word & {mask}) >>", f"{shift};"),
+        "}",
+        "",
+        *_inline_head(spelling, f"{setter}({word}, u64 field)"),
+        "{",
+        f"\tword &= ~{mask};",
+        f"\tfield <<= {shift};",
+        f"\treturn word | (field & {mask});",
+        "}",
+    ]
+
+
+def _inline_head(returns: str, rest: str) -> list[str]:
+    """The head of an inline function, the returned type on a line of its own if it is long."""
+    line = f"static inline {declare(returns, rest)}"
+    return [line] if len(line) <= COLUMNS else [f"static inline {returns}", rest]
+
+
+def _statement(start: str, rest: str) -> list[str]:
+    """A return statement, broken after its operator if it is long."""
+    line = f"{start} {rest}"
+    return [line] if len(line.expandtabs(8)) <= COLUMNS else [start, f"\t       {rest}"]
+
+
+# -- layout of macros
+
+
+def tab_stop(macros: Iterable[str]) -> int:
+    """The column, a multiple of 8, at which the values of macros line up."""
+    longest = max((len(macro) for macro in macros), default=0)
+    return (len("#define ") + longest) // 8 * 8 + 8
+
+
+def define(macro: str, text: str, stop: int) -> str:
+    """A `#define` with its value at column `stop`."""
+    used = len("#define ") + len(macro)
+    tabs = max(1, -(-(stop - used) // 8))
+    return f"#define {macro}" + "\t" * tabs + text

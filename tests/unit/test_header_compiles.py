@@ -1,0 +1,227 @@
+"""The C header under compilers and kernel-doc, also with text of strangers in it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from seamir.emit.header import emit_header
+from seamir.ir.leaf import Member, Plan
+from seamir.model.types import Field
+from seamir.targets import select_target
+from tests import documented_plans as made
+
+KERNEL = select_target("linux-kernel")
+COMPILERS = {
+    "gcc-c11": ("gcc", "-std=c11"),
+    "gcc-c++17": ("g++", "-std=c++17", "-x", "c++"),
+    "clang-c11": ("clang", "-std=c11"),
+    "clang-c++17": ("clang++", "-std=c++17", "-x", "c++"),
+}
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wundef", "-fsyntax-only")
+KERNEL_TYPES = """\
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef signed char s8;
+typedef short s16;
+typedef int s32;
+typedef long long s64;
+#ifndef __cplusplus
+typedef _Bool bool;
+#endif
+"""
+
+
+def header(*plans: Plan, stem: str = "made_up", name: str = "made_up.seam") -> str:
+    return emit_header(plans, KERNEL, stem, name)
+
+
+def compile_c(folder: Path, compiler: Sequence[str], text: str, *flags: str) -> None:
+    """Compiles C or C++ text; compiler messages become the failure."""
+    if shutil.which(compiler[0]) is None:
+        pytest.skip(f"{compiler[0]} is not installed")
+    (folder / "test.c").write_text(text, encoding="utf-8")
+    command = [*compiler, *WARNINGS, *flags, "-I", str(folder), str(folder / "test.c")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def compile_header(folder: Path, compiler: Sequence[str], text: str, *flags: str) -> None:
+    (folder / "made_up.h").write_text(text, encoding="utf-8")
+    compile_c(folder, compiler, '#include "made_up.h"\n#include "made_up.h"\n', *flags)
+
+
+# -- compilers
+
+
+@pytest.mark.parametrize("compiler", COMPILERS.values(), ids=COMPILERS.keys())
+@pytest.mark.parametrize("place", ["user", "kernel"])
+def test_headers_compile(tmp_path: Path, compiler: Sequence[str], place: str) -> None:
+    flags: tuple[str, ...] = ()
+    if place == "kernel":
+        (tmp_path / "linux").mkdir()
+        (tmp_path / "linux" / "types.h").write_text(KERNEL_TYPES)
+        flags = ("-D__KERNEL__", "-ffreestanding")
+    compile_header(tmp_path, compiler, header(*made.all_plans()), *flags)
+
+
+PROGRAM = """\
+#include "made_up.h"
+#ifdef __cplusplus
+#define CHECK(truth) static_assert(truth, "")
+#else
+#define CHECK(truth) _Static_assert(truth, "")
+#endif
+CHECK(TDX_OPERAND_BUSY == 0x8000020000000000ULL);
+CHECK(TDX_SEPT_INFO_STATE_MASK >> TDX_SEPT_INFO_STATE_SHIFT == 0xff);
+int main(void)
+{
+	u64 busy = TDX_OPERAND_BUSY | TDX_OPERAND_ID_SEPT_TREE;
+	tdx_sept_info_t info = tdx_sept_info_set_state(~0ULL, 0x1234);
+	info = tdx_sept_info_set_level(info, 1);
+	if (tdx_sept_info_state(info) != 0x34 || tdx_sept_info_level(info) != 1)
+		return 1;
+	if (info != 0xffffffffffff34f9ULL)
+		return 2;
+	if (tdx_status_success(busy) || !tdx_status_success(0x0000081500000000ULL))
+		return 3;
+	if (!tdx_status_is(busy, TDX_OPERAND_BUSY) || tdx_status_is(busy, TDX_RND_NO_ENTROPY))
+		return 4;
+	return tdx_status_detail(busy) != 0x92;
+}
+"""
+
+
+@pytest.mark.parametrize("compiler", COMPILERS.values(), ids=COMPILERS.keys())
+def test_accessors_and_tests_compute_what_they_say(tmp_path: Path, compiler: Sequence[str]) -> None:
+    if shutil.which(compiler[0]) is None:
+        pytest.skip(f"{compiler[0]} is not installed")
+    (tmp_path / "made_up.h").write_text(header(*made.all_plans()))
+    (tmp_path / "test.c").write_text(PROGRAM)
+    program = tmp_path / "program"
+    command = [*compiler, "-Wall", "-Werror", "-o", str(program), str(tmp_path / "test.c")]
+    subprocess.run(command, check=True, timeout=60)
+    assert subprocess.run([str(program)], check=False, timeout=10).returncode == 0
+
+
+LINUX = """\
+#define TDX_SUCCESS 0ULL
+#define TDX_OPERAND_BUSY (1ULL << 63 | 0x20000000000ULL)
+#include "first.h"
+typedef u64 hpa_t;
+#include "second.h"
+"""
+
+
+def test_headers_live_beside_each_other_and_beside_linux(tmp_path: Path) -> None:
+    (tmp_path / "first.h").write_text(header(made.removal(), made.structured(), stem="first"))
+    second = header(made.described(), made.structured("other"), stem="second")
+    (tmp_path / "second.h").write_text(second)
+    for compiler in COMPILERS.values():
+        compile_c(tmp_path, compiler, LINUX)
+
+
+def test_headers_that_differ_in_a_shared_name_are_an_error(tmp_path: Path) -> None:
+    struct = made.structured().struct
+    assert struct is not None
+    other = replace(struct, members=(Member("entry", made.U64, 0), Member("other", made.U32, 8)))
+    second = replace(made.structured("other"), struct=other)
+    (tmp_path / "first.h").write_text(header(made.structured(), stem="first"))
+    (tmp_path / "second.h").write_text(header(second, stem="second"))
+    with pytest.raises(AssertionError, match="two headers differ in struct tdx_sept"):
+        compile_c(tmp_path, COMPILERS["gcc-c11"], LINUX)
+
+
+def kernel_doc() -> Path:
+    """Linux's kernel-doc script (Debian: linux-kbuild-6.1)."""
+    found = sorted(Path("/usr/lib").glob("linux-kbuild-*/scripts/kernel-doc"))
+    if not found or shutil.which("perl") is None:
+        pytest.skip("kernel-doc is not installed (package linux-kbuild-6.1)")
+    return found[-1]
+
+
+def run_kernel_doc(folder: Path, text: str) -> tuple[str, str]:
+    script = kernel_doc()
+    (folder / "made_up.h").write_text(text, encoding="utf-8")
+    command = ["perl", str(script), "-Werror", "-man", str(folder / "made_up.h")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout, done.stderr
+
+
+def test_kernel_doc_understands_the_comments(tmp_path: Path) -> None:
+    pages, errors = run_kernel_doc(tmp_path, header(*made.all_plans()))
+    assert "warning" not in errors and "error" not in errors, errors
+    for plan in made.all_plans():
+        assert f"{plan.symbol} \\- " in pages
+    assert "TDX_SEAMCALL_VMFAILINVALID" in pages
+
+
+# -- hostile text
+
+
+HOSTILE = (
+    "*/ int evil; /* ??/\n Return: 0. @tdr: mine \\\n"
+    "\u202e gnirts \u2066 \x07 \x1b[2J \u2028 // # \\u0041 %s ${x} `y`\n\n"
+    "@page: not yours\n\nContext: none\n\n* / */ Note: */*/ /**/ /*/ **/\n - \\"
+)
+
+
+def hostile_plan() -> Plan:
+    base = made.removal()
+    kind = replace(made.HPA, doc=HOSTILE)
+    arguments = [replace(argument, doc=HOSTILE) for argument in base.arguments]
+    said = replace(
+        base.documentation,
+        doc=HOSTILE,
+        notes=(HOSTILE,),
+        since=HOSTILE,
+        requires=(HOSTILE,),
+        deprecated=HOSTILE,
+        effect=HOSTILE,
+    )
+    code = made.code("TDX_EVIL", 1, doc=HOSTILE)
+    family = made.family("evil", code, doc=HOSTILE, operands=None)
+    info = replace(made.INFO, fields=(Field("x", 0, 3, HOSTILE, made.SPAN),), doc=HOSTILE)
+    conduit = replace(base.conduit, doc=HOSTILE, notes=(HOSTILE,), families=(family,))
+    arguments[0] = replace(arguments[0], type=kind, doc="")
+    arguments[5] = replace(arguments[5], type=info)
+    again = tuple(replace(clause, text=HOSTILE) for clause in base.again)
+    return replace(
+        base, arguments=tuple(arguments), documentation=said, conduit=conduit, again=again
+    )
+
+
+@pytest.mark.parametrize("compiler", COMPILERS.values(), ids=COMPILERS.keys())
+def test_hostile_text_stays_in_comments(tmp_path: Path, compiler: Sequence[str]) -> None:
+    text = header(hostile_plan(), stem="made_up\n*/", name="*/ int evil;\n??/\n")
+    assert text.isascii() and "\\\n" not in text and "\t*/" not in text
+    assert not any(ord(character) < 32 and character not in "\n\t" for character in text)
+    compile_header(tmp_path, compiler, text)
+    compile_c(tmp_path, compiler, '#include "made_up.h"\nextern char *evil;\n')
+
+
+def test_hostile_text_says_nothing_to_kernel_doc(tmp_path: Path) -> None:
+    pages, errors = run_kernel_doc(tmp_path, header(hostile_plan()))
+    assert "warning" not in errors and "error" not in errors, errors
+    assert pages.count('.SH "RETURN"') == 1
+    assert pages.count('.SH "CONTEXT"') == 1
+
+
+def test_letters_of_other_scripts_stay() -> None:
+    plan = made.simple()
+    said = replace(plan.documentation, doc="Löscht die Seite 頁.")
+    assert "tdh_mem_track() - Löscht die Seite 頁\n" in header(replace(plan, documentation=said))
+
+
+def test_the_header_of_nothing_but_long_names() -> None:
+    symbol, name = "s" * 90, "p" * 90
+    argument = made.argument(name, made.U64)
+    plan = replace(made.simple(symbol), arguments=(argument,), inputs=(made.given(name, made.U64),))
+    assert f"u64 {symbol}(\n\t\tu64 {name});\n" in header(plan)
