@@ -1,0 +1,156 @@
+"""An emitted object laid out in memory: sections placed, relocations applied, stubs for the rest.
+
+Takes what `objects.elf` read and gives bytes to map at given addresses. Every undefined symbol
+gets a stub: a `ret` for the return thunk, and for other functions `ud2; ret`, so that whoever
+runs the code sees the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from seamir.objects.elf import ObjectFile, Relocation, Section
+from seamir.records import dataclass
+from seamir.targets import Target
+
+PAGE = 0x1000
+KERNEL_BASE = 0xFFFF_FFFF_8100_0000  # the top 2 GiB, which 32-bit signed addresses reach
+USER_BASE = 0x40_0000
+RETURN_THUNK = "__x86_return_thunk"
+UD2 = b"\x0f\x0b"
+RET = b"\xc3"
+INT3 = b"\xcc"
+_STUB_SIZE = 16  # bytes
+_SLOT_SIZE = 8  # bytes of an entry of the global offset table
+_ALLOCATED = 2  # SHF_ALLOC
+_RELATIVE = {"R_X86_64_PC32", "R_X86_64_PLT32"}
+_THROUGH_TABLE = {"R_X86_64_GOTPCREL", "R_X86_64_GOTPCRELX", "R_X86_64_REX_GOTPCRELX"}
+_ABSOLUTE_BYTES = {"R_X86_64_64": 8, "R_X86_64_32": 4, "R_X86_64_32S": 4}
+
+
+class LinkError(Exception):
+    """The object has a relocation that cannot be applied."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """The laid-out object.
+
+    `data` starts at `base` and is a whole number of pages; `functions` and `stubs` have the
+    addresses of defined functions and of stubs for called symbols; a call that returns to
+    `return_address` is over. `fixups` maps the address of an instruction that may fault to the
+    address where execution goes on and the type of the entry.
+    """
+
+    base: int
+    data: bytes
+    functions: Mapping[str, int]
+    stubs: Mapping[int, str]
+    return_address: int
+    fixups: Mapping[int, tuple[int, int]]
+
+    def bytes_at(self, address: int, size: int) -> bytes:
+        """The bytes at an address, fewer (or none) where the image ends."""
+        offset = address - self.base
+        return self.data[offset : offset + size] if offset >= 0 else b""
+
+
+def lay_out(contents: ObjectFile, target: Target) -> Image:
+    """Links the object alone; raises LinkError if it cannot be."""
+    base = KERNEL_BASE if target.code_model == "kernel" else USER_BASE
+    sections = [section for section in contents.sections if section.flags & _ALLOCATED]
+    addresses, end = _place_sections(sections, base)
+    stubs, end = _place_rows(contents.undefined_symbols, end, _STUB_SIZE)
+    functions = {f.name: addresses[f.section] + f.offset for f in contents.functions}
+    symbols = {**addresses, **functions, **stubs}
+    slots, end = _place_rows(symbols, end, _SLOT_SIZE)
+    return_address = end
+    parts = {addresses[s.name]: _relocate(s, addresses[s.name], symbols, slots) for s in sections}
+    parts |= {at: RET if name == RETURN_THUNK else UD2 + RET for name, at in stubs.items()}
+    parts |= {at: symbols[name].to_bytes(_SLOT_SIZE, "little") for name, at in slots.items()}
+    data = bytearray(INT3 * _round_up(end + 1 - base, PAGE))
+    for start, part in parts.items():
+        data[start - base : start - base + len(part)] = part
+    return Image(
+        base=base,
+        data=bytes(data),
+        functions=functions,
+        stubs={address: name for name, address in stubs.items() if name != RETURN_THUNK},
+        return_address=return_address,
+        fixups=_fixups(contents, target, functions),
+    )
+
+
+def _round_up(value: int, alignment: int) -> int:
+    return -(-value // alignment) * alignment
+
+
+def _place_sections(sections: Sequence[Section], base: int) -> tuple[dict[str, int], int]:
+    """The address of each section, one after the other, and where the last one ends."""
+    addresses: dict[str, int] = {}
+    end = base
+    for section in sections:
+        if section.name in addresses:
+            raise LinkError(f"two sections are called {section.name}")
+        addresses[section.name] = _round_up(end, max(section.alignment, 1))
+        end = addresses[section.name] + len(section.data)
+    return addresses, end
+
+
+def _place_rows(names: Iterable[str], start: int, size: int) -> tuple[dict[str, int], int]:
+    """An address for each name, rows of `size` bytes, and where the last one ends."""
+    first = _round_up(start, size)
+    rows = {name: first + size * index for index, name in enumerate(names)}
+    return rows, first + size * len(rows)
+
+
+def _fixups(
+    contents: ObjectFile, target: Target, functions: Mapping[str, int]
+) -> dict[int, tuple[int, int]]:
+    return {
+        functions[row.function] + row.from_offset: (
+            functions[row.function] + row.to_offset,
+            row.kind,
+        )
+        for row in contents.fixups(target.fixup_section)
+    }
+
+
+def _relocate(
+    section: Section, start: int, symbols: Mapping[str, int], slots: Mapping[str, int]
+) -> bytes:
+    """The section's bytes as they are at address `start`."""
+    data = bytearray(section.data)
+    for relocation in section.relocations:
+        if relocation.symbol not in symbols:
+            raise LinkError(f"{section.name}: nothing is called {relocation.symbol}")
+        value = _value(relocation, start + relocation.offset, symbols, slots)
+        data[relocation.offset : relocation.offset + len(value)] = value
+    return bytes(data)
+
+
+def _value(
+    relocation: Relocation, place: int, symbols: Mapping[str, int], slots: Mapping[str, int]
+) -> bytes:
+    """What a relocation writes at the address `place` (System V psABI, table 4.9)."""
+    kind = relocation.kind
+    value = symbols[relocation.symbol] + relocation.addend
+    if kind in _RELATIVE:
+        return _fit(relocation, value - place, 4, signed=True)
+    if kind in _THROUGH_TABLE:
+        value = slots[relocation.symbol] + relocation.addend
+        return _fit(relocation, value - place, 4, signed=True)
+    if kind == "R_X86_64_32S":
+        signed = value - (1 << 64) if value >> 63 else value
+        return _fit(relocation, signed, 4, signed=True)
+    if kind in _ABSOLUTE_BYTES:
+        return _fit(relocation, value, _ABSOLUTE_BYTES[kind], signed=False)
+    raise LinkError(f"relocation {kind} of {relocation.symbol} is not known")
+
+
+def _fit(relocation: Relocation, value: int, size: int, *, signed: bool) -> bytes:
+    try:
+        return value.to_bytes(size, "little", signed=signed)
+    except OverflowError:
+        message = f"{relocation.kind} of {relocation.symbol} does not reach {value:#x}"
+        raise LinkError(message) from None

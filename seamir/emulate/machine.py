@@ -1,0 +1,349 @@
+"""Runs the machine code of wrappers in unicorn against a scripted other side.
+
+Takes the bytes of an object and its target; `Machine.call` calls one wrapper as C would and
+returns everything that could be observed, as `interpreter.interpret` does for the plan. What the
+other side may change it does change, with junk where the script says nothing, so that code which
+trusts a destroyed register or flag is found out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from seamir.emulate.image import PAGE, UD2, lay_out
+from seamir.emulate.junk import Junk
+from seamir.emulate.processor import GENERAL, RAX, RDX, RFLAGS, RIP, RSP, Processor
+from seamir.emulate.script import (
+    Carry,
+    Completed,
+    Fault,
+    OtherSide,
+    Write,
+    check_outcome,
+)
+from seamir.ir.leaf import CallSymbol, Plan, Returns
+from seamir.model.registers import REGISTERS
+from seamir.objects.elf import read_object
+from seamir.records import dataclass, field
+from seamir.targets import Target
+
+DATA_START = 0x1000_0000  # the caller's memory; every region is within it
+DATA_SIZE = 16 * PAGE  # bytes
+_STACK_START = 0x7FF0_0000
+_STACK_SIZE = 16 * PAGE  # bytes
+_ENTRY_RSP = _STACK_START + _STACK_SIZE - PAGE - 8  # as after a call: 8 below a multiple of 16
+_ARGUMENT_REGISTERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
+_CALLEE_SAVED = [n for n, r in REGISTERS.items() if r.preserved_by_callees and n != "rsp"]
+_CALLER_SAVED = [name for name, register in REGISTERS.items() if not register.preserved_by_callees]
+_INDEX = {name: index for index, name in enumerate(GENERAL)}
+_RED_ZONE = 128  # bytes below RSP
+_CARRY_FLAG, _DIRECTION_FLAG = 1 << 0, 1 << 10
+_STATUS_FLAGS = 0x8D5  # CF, PF, AF, ZF, SF, OF
+_FLAGS_AT_ENTRY = 0x202  # interrupts on, and the bit that is always 1
+_INSTRUCTIONS_PER_ATTEMPT = 1000  # no wrapper comes near
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What could be observed of one call; the fields that Run has too mean the same.
+
+    `attempts` has all general-purpose registers but RSP at each execution of the instruction;
+    `value` is all of RDX for a wrapper that returns an output. `problems` says what no wrapper
+    may do: leave a register of the caller changed, reach for memory that it was not given, store
+    before the last attempt is over, never end.
+    """
+
+    attempts: tuple[Mapping[str, int], ...]
+    status: int | None = None
+    value: int | None = None
+    trapped: bool = False
+    called: tuple[str, ...] = ()
+    writes: tuple[Write, ...] = ()
+    escaped_fault: int | None = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass
+class _Call:
+    """One call under way."""
+
+    plan: Plan
+    regions: Mapping[int, bytes]
+    other_side: OtherSide
+    junk: Junk
+    caller_stack: int  # first address above the stack arguments
+    without_return: frozenset[str]  # symbols whose call is the end
+    attempts: list[dict[str, int]] = field(default_factory=list)
+    writes: list[tuple[int, Write]] = field(default_factory=list)  # attempts made before it
+    called: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    trapped: bool = False
+    escaped_fault: int | None = None
+    stopped: bool = False
+
+
+class Machine:
+    """An object loaded into one processor, for any number of calls, one after the other.
+
+    Raises SeamError if unicorn is missing, ObjectError or LinkError if the object cannot be
+    loaded.
+    """
+
+    def __init__(self, data: bytes, target: Target) -> None:
+        self._target = target
+        self._image = lay_out(read_object(data), target)
+        self._processor = processor = Processor()
+        self._call: _Call | None = None
+        self._junk_vectors = "simd" in target.features
+        processor.map(self._image.base, self._image.data, executable=True)
+        processor.map(DATA_START, bytes(DATA_SIZE))
+        processor.map(_STACK_START, Junk(0).bytes(_STACK_SIZE))
+        processor.on_invalid(self._at_unknown_instruction)
+        processor.on_interrupt(lambda vector: self._fail(f"exception {vector}"))
+        processor.on_access(DATA_START, DATA_START + DATA_SIZE - 1, self._at_data)
+        processor.on_access(_ENTRY_RSP, _STACK_START + _STACK_SIZE - 1, self._at_caller_stack)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The functions that can be called."""
+        return tuple(self._image.functions)
+
+    def call(
+        self,
+        plan: Plan,
+        arguments: Mapping[str, int],
+        regions: Mapping[int, bytes],
+        other_side: OtherSide,
+        *,
+        seed: int = 0,
+        registers: Mapping[str, int] | None = None,
+    ) -> Execution:
+        """Calls the wrapper of a plan by the System V calling convention.
+
+        `arguments` has the 64 bits of each argument's slot, `regions` the memory that pointers
+        may lead to (address -> bytes, within DATA_START and DATA_SIZE). Registers that carry no
+        argument hold junk made from `seed`, or what `registers` says. Raises ValueError if the
+        script or the request makes no sense.
+        """
+        junk = Junk(seed)
+        stack = self._prepare_memory(plan, arguments, regions)
+        self._call = call = _Call(
+            plan, regions, other_side, junk, stack, _symbols_without_return(plan)
+        )
+        entry = self._entry_registers(plan, arguments, junk, registers or {})
+        self._processor.write_registers(entry)
+        if self._junk_vectors:
+            self._processor.write_vectors(junk.bytes(256))
+        limit = _INSTRUCTIONS_PER_ATTEMPT * (plan.bound + 1)
+        failure = self._processor.run(entry[RIP], self._image.return_address, limit)
+        final = self._processor.read_registers()
+        if failure is not None:
+            call.problems.append(f"{failure} at {self._place(final[RIP])}")
+        elif not call.stopped and final[RIP] != self._image.return_address:
+            call.problems.append(f"no end after {limit} instructions")
+        elif not call.stopped:
+            return self._returned(call, entry, final)
+        return _execution(call, None, None)
+
+    # -- entry and return
+
+    def _prepare_memory(
+        self, plan: Plan, arguments: Mapping[str, int], regions: Mapping[int, bytes]
+    ) -> int:
+        """Writes regions, return address and stack arguments; returns where those end."""
+        for start, content in regions.items():
+            if not DATA_START <= start <= start + len(content) <= DATA_START + DATA_SIZE:
+                raise ValueError(f"region {start:#x} is not within the caller's memory")
+            self._processor.write_memory(start, content)
+        words = [self._image.return_address]
+        words += [arguments[a.name] for a in plan.arguments[len(_ARGUMENT_REGISTERS) :]]
+        stack = b"".join(word.to_bytes(8, "little") for word in words)
+        self._processor.write_memory(_ENTRY_RSP, stack)
+        return _ENTRY_RSP + len(stack)
+
+    def _entry_registers(
+        self,
+        plan: Plan,
+        arguments: Mapping[str, int],
+        junk: Junk,
+        chosen: Mapping[str, int],
+    ) -> list[int]:
+        if plan.symbol not in self._image.functions:
+            raise ValueError(f"the object has no function {plan.symbol}")
+        values = list(junk.words(len(GENERAL)))
+        for name, value in chosen.items():
+            values[_INDEX[name]] = value
+        for register, argument in zip(_ARGUMENT_REGISTERS, plan.arguments, strict=False):
+            values[_INDEX[register]] = arguments[argument.name]
+        values[RSP] = _ENTRY_RSP
+        flags = _FLAGS_AT_ENTRY | junk.word() & _STATUS_FLAGS
+        return [*values, self._image.functions[plan.symbol], flags]
+
+    def _returned(self, call: _Call, entry: list[int], final: list[int]) -> Execution:
+        for name in _CALLEE_SAVED:
+            before, after = entry[_INDEX[name]], final[_INDEX[name]]
+            if before != after:
+                call.problems.append(f"{name} is {after:#x} at return and was {before:#x}")
+        if final[RSP] != _ENTRY_RSP + 8:
+            call.problems.append(f"rsp is off by {final[RSP] - _ENTRY_RSP - 8} bytes at return")
+        if final[RFLAGS] & _DIRECTION_FLAG:
+            call.problems.append("the direction flag is set at return")
+        if call.plan.returns is Returns.NOTHING:
+            call.problems.append("it returned and must not")
+        pair = call.plan.returns is Returns.STATUS_AND_VALUE
+        return _execution(call, final[RAX], final[RDX] if pair else None)
+
+    # -- hooks
+
+    def _current(self) -> _Call:
+        if self._call is None:
+            raise RuntimeError("a hook ran outside a call")
+        return self._call
+
+    def _at_unknown_instruction(self) -> None:
+        call = self._current()
+        values = self._processor.read_registers()
+        address = values[RIP]
+        code = call.plan.instruction.code
+        if self._image.bytes_at(address, len(code)) == code:
+            self._attempt(call, values)
+        elif address in self._image.stubs:
+            self._call_symbol(call, values, self._image.stubs[address])
+        elif self._image.bytes_at(address, len(UD2)) == UD2:
+            call.trapped = True
+            self._stop()
+        else:
+            self._fail(f"an unknown instruction at {self._place(address)}")
+
+    def _attempt(self, call: _Call, values: list[int]) -> None:
+        """The instruction: what the other side does to registers and memory."""
+        plan = call.plan
+        if len(call.attempts) >= plan.bound:
+            self._fail(f"more than {plan.bound} attempts")
+            return
+        registers = {name: values[_INDEX[name]] for name in GENERAL if name != "rsp"}
+        call.attempts.append(registers)
+        outcome = call.other_side(len(call.attempts) - 1, dict(registers))
+        check_outcome(plan, outcome)
+        if "redzone" not in self._target.features:  # an interrupt may come at any time
+            self._processor.write_memory(values[RSP] - _RED_ZONE, call.junk.bytes(_RED_ZONE))
+        match outcome:
+            case Fault(vector):
+                self._fault(call, values, vector)
+                return
+            case Completed(known, memory):
+                for write in memory:
+                    self._processor.write_memory(write.address, write.data)
+                carry = None if plan.edges.carry is None else False
+                self._destroy(call, values, plan.destroyed, carry)
+                for name, value in known.items():
+                    values[_INDEX[name]] = value
+            case Carry():
+                self._destroy(call, values, plan.destroyed - {"rax"}, True)
+        if plan.destroys_simd and self._junk_vectors:
+            self._processor.write_vectors(call.junk.bytes(256))
+        values[RIP] += len(plan.instruction.code)
+        self._processor.write_registers(values)
+
+    def _fault(self, call: _Call, values: list[int], vector: int) -> None:
+        """What the kernel does about a fault: it looks for the instruction in the table."""
+        fixup = self._image.fixups.get(values[RIP])
+        if fixup is None:
+            call.escaped_fault = vector
+            self._stop()
+            return
+        values[RIP], kind = fixup
+        if kind == self._target.fixup_type:
+            values[RAX] = vector
+        self._processor.write_registers(values)
+
+    def _call_symbol(self, call: _Call, values: list[int], symbol: str) -> None:
+        """A function of somebody else: it keeps the calling convention and nothing more."""
+        call.called.append(symbol)
+        if "simd" in self._target.features and values[RSP] % 16 != 8:
+            call.problems.append(f"the stack is not aligned at the call of {symbol}")
+        if values[RFLAGS] & _DIRECTION_FLAG:
+            call.problems.append(f"the direction flag is set at the call of {symbol}")
+        if symbol in call.without_return:
+            call.trapped = True
+            self._stop()
+            return
+        self._destroy(call, values, _CALLER_SAVED, None)
+        if self._junk_vectors:
+            self._processor.write_vectors(call.junk.bytes(256))
+        values[RIP] += len(UD2)
+        self._processor.write_registers(values)
+
+    def _destroy(
+        self,
+        call: _Call,
+        values: list[int],
+        names: list[str] | frozenset[str],
+        carry: bool | None,
+    ) -> None:
+        """Junk into registers and status flags; CF as told unless that is None."""
+        for name, word in zip(sorted(names), call.junk.words(len(names)), strict=True):
+            values[_INDEX[name]] = word
+        flags = call.junk.word() & _STATUS_FLAGS
+        if carry is not None:
+            flags = flags & ~_CARRY_FLAG | (_CARRY_FLAG if carry else 0)
+        values[RFLAGS] = values[RFLAGS] & ~_STATUS_FLAGS | flags
+
+    def _at_data(self, is_write: bool, address: int, size: int, value: int) -> None:
+        call = self._current()
+        regions = call.regions.items()
+        if not any(a <= address and address + size <= a + len(c) for a, c in regions):
+            verb = "writes" if is_write else "reads"
+            call.problems.append(f"{verb} {size} bytes at {address:#x}, outside all regions")
+        if is_write:
+            data = value.to_bytes(size, "little")
+            call.writes.append((len(call.attempts), Write(address, data)))
+
+    def _at_caller_stack(self, is_write: bool, address: int, size: int, value: int) -> None:
+        call = self._current()
+        if is_write:
+            place = address - _ENTRY_RSP
+            call.problems.append(f"writes {value:#x} to the caller's stack at rsp+{place:#x}")
+        elif address + size > call.caller_stack:
+            call.problems.append("reads the caller's stack past the arguments")
+
+    # -- ends
+
+    def _stop(self) -> None:
+        self._current().stopped = True
+        self._processor.stop()
+
+    def _fail(self, problem: str) -> None:
+        self._current().problems.append(problem)
+        self._stop()
+
+    def _place(self, address: int) -> str:
+        """An address as `symbol+offset`."""
+        below = [(start, name) for name, start in self._image.functions.items() if start <= address]
+        if not below:
+            return hex(address)
+        start, name = max(below)
+        return f"{name}+{address - start:#x}"
+
+
+def _execution(call: _Call, status: int | None, value: int | None) -> Execution:
+    early = [write.address for made, write in call.writes if made < len(call.attempts)]
+    problems = [f"stores at {address:#x} before the last attempt" for address in early]
+    return Execution(
+        attempts=tuple(call.attempts),
+        status=status,
+        value=value,
+        trapped=call.trapped,
+        called=tuple(call.called),
+        writes=tuple(write for _, write in call.writes),
+        escaped_fault=call.escaped_fault,
+        problems=(*call.problems, *problems),
+    )
+
+
+def _symbols_without_return(plan: Plan) -> frozenset[str]:
+    """The symbols that the plan calls as functions that do not return."""
+    edges = [plan.edges.carry, plan.edges.fault, *(action for _, action in plan.edges.vectors)]
+    calls = [action for action in edges if isinstance(action, CallSymbol)]
+    returning = {action.symbol for action in calls if action.value is not None}
+    return frozenset({action.symbol for action in calls} - returning)
