@@ -1,0 +1,83 @@
+/*
+ * Plays the other side of the instruction in a program that calls wrappers.
+ *
+ * SEAMCALL, TDCALL and PVALIDATE raise SIGILL or SIGSEGV in user space. A signal handler takes
+ * them, records the registers and does what a script says: the call completes, or fails with CF
+ * set, or faults. tests/native_program.py writes programs and scripts, and reads what is printed:
+ * one JSON object a call.
+ */
+#ifndef NATIVE_MODULE_H
+#define NATIVE_MODULE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Exit codes beside 0. */
+enum {
+	MODULE_BAD_SCRIPT = 3,
+	MODULE_UNKNOWN_SIGNAL = 4, /* neither the wrapper's instruction nor ud2 */
+};
+
+/* A wrapper. */
+struct wrapper {
+	const char *symbol;
+	void (*call)(const uint64_t *slots); /* calls it through its prototype */
+	unsigned char code[4];		     /* its instruction */
+	int destroys_simd;
+	int may_return;
+	uint32_t final; /* bit i: it calls program.callees[i] as a function that never returns */
+};
+
+/* A function that wrappers call; its code is ud2; ret. */
+struct callee {
+	const char *symbol;
+	void (*stub)(void);
+};
+
+/* A row of the fixup table, relative to each word. */
+struct fixup {
+	int32_t from, to, type;
+};
+
+/* What the generated file says of itself. */
+struct program {
+	const struct wrapper *wrappers;
+	size_t wrapper_count;
+	const struct callee *callees;
+	size_t callee_count;
+	const struct fixup *fixups, *fixups_end;
+	int fixup_type; /* of rows that put the exception's vector into RAX */
+	int vectors;	/* wrappers may use vector registers, and align the stack for others */
+	int red_zone;	/* they may use the 128 bytes below RSP */
+};
+extern const struct program module_program;
+
+/* The caller's memory. Scripts and reports call its first byte DATA_START. */
+enum { DATA_START = 0x10000000, DATA_SIZE = 0x10000 };
+
+/* Where an address of the script is; NULL for 0. */
+void *module_pointer(uint64_t address);
+
+/* Calls a function through its prototype, by way of module_thunk. */
+#define MODULE_CALL(function) \
+	(module_callee = (void (*)(void))(function), (__typeof__(&(function)))module_thunk)
+extern void (*module_callee)(void) __attribute__((visibility("hidden")));
+void module_thunk(void);
+
+/* What the call returned, and where the header has an output. */
+void module_status(uint64_t status);
+void module_value(const void *value, size_t size);
+void module_output(const char *name, const void *place, size_t size);
+
+/* Plays all calls of the script in standard input; returns the exit code. */
+int module_main(void);
+
+/*
+ * The same in pieces, for those who make the call themselves: reads the script; prepares the next
+ * call and returns the index of its wrapper, -1 if there is none; reports the call.
+ */
+void module_load(void);
+int module_begin(void);
+void module_end(void);
+
+#endif
