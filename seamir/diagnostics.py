@@ -15,6 +15,10 @@ from typing import Any
 from seamir.source import Span
 
 MAXIMUM_SHOWN = 160  # characters of a source line that a message shows
+MAXIMUM_MESSAGE = 1000  # characters of a message, which may quote a long name
+
+# Controls, formats, surrogates, and separators of lines and paragraphs.
+_UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,14 @@ class Diagnostic:
 
     def render(self) -> str:
         """The message as text: place, code, source line, caret, notes, help."""
-        lines = [f"{_place(self.span)}{self.severity}[{self.code}]: {self.message}"]
+        lines = [f"{_place(self.span)}{self.severity}[{self.code}]: {_shown(self.message)}"]
         if self.span is not None:
             lines += _excerpt(self.span)
         for note in self.notes:
-            lines.append(f"{_place(note.span)}note: {note.message}")
+            lines.append(f"{_place(note.span)}note: {_shown(note.message)}")
             lines += _excerpt(note.span)
         if self.help is not None:
-            lines.append(f"  help: {self.help}")
+            lines.append(f"  help: {_shown(self.help)}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -81,6 +85,7 @@ class Diagnostics:
     def __init__(self) -> None:
         self._entries: list[Diagnostic] = []
         self._seen: set[tuple[str, str, int, int]] = set()
+        self._files: dict[int, int] = {}  # in the order of their first diagnostics
 
     def report(
         self,
@@ -101,14 +106,21 @@ class Diagnostics:
         if key in self._seen:
             return
         self._seen.add(key)
+        if span is not None:
+            self._files.setdefault(id(span.source), len(self._files))
         self._entries.append(
             Diagnostic(code, message, span, tuple(Note(m, s) for m, s in notes), help)
         )
 
     @property
     def entries(self) -> tuple[Diagnostic, ...]:
-        """All diagnostics in the order of their places in the files."""
-        return tuple(self._entries)
+        """All diagnostics: those without a place, then those of each file in its order."""
+        return tuple(sorted(self._entries, key=self._order))
+
+    def _order(self, entry: Diagnostic) -> tuple[int, int]:
+        if entry.span is None:
+            return (-1, 0)
+        return (self._files[id(entry.span.source)], entry.span.start)
 
     @property
     def has_errors(self) -> bool:
@@ -121,7 +133,9 @@ class Diagnostics:
             raise SeamError(self.entries)
 
 
-def fail(code: str, message: str, span: Span | None = None, *, help: str | None = None) -> SeamError:
+def fail(
+    code: str, message: str, span: Span | None = None, *, help: str | None = None
+) -> SeamError:
     """An error that stops at once, for the caller to raise."""
     return SeamError([Diagnostic(code, message, span, (), help)])
 
@@ -152,10 +166,20 @@ def _json_place(span: Span | None) -> dict[str, Any] | None:
 
 def printable(text: str) -> str:
     """`text` with control characters replaced, so that a file cannot drive the terminal."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
-        " " if c == "\t" else "\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c
+        " " if c == "\t" else "\ufffd" if unicodedata.category(c) in _UNPRINTABLE else c
         for c in text
     )
+
+
+def _shown(message: str) -> str:
+    """A message as a terminal may have it: without control characters, and of bounded length."""
+    half = MAXIMUM_MESSAGE // 2
+    if len(message) > MAXIMUM_MESSAGE:
+        message = f"{message[:half]}...{message[-half:]}"
+    return printable(message)
 
 
 def _excerpt(span: Span) -> list[str]:

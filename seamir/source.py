@@ -6,6 +6,7 @@ Every node and every diagnostic carries a Span, so a message can always show its
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -73,3 +74,11 @@ class Span:
     def to(self, other: Span) -> Span:
         """The span from the start of this one to the end of the other."""
         return Span(self.source, self.start, max(self.end, other.end))
+
+
+def readable_name(name: str) -> str:
+    """A file's name as Unicode text, the same whatever the locale; other bytes become U+FFFD."""
+    try:
+        return os.fsencode(name).decode("utf-8", "replace")
+    except UnicodeEncodeError:  # not a name that this system could give to a file
+        return name.encode("utf-8", "replace").decode("utf-8")

@@ -19,7 +19,7 @@ MAXIMUM_INTEGER = 0xFFFF_FFFF_FFFF_FFFF
 Node = TypeVar("Node")
 
 _NUMBER = re.compile(r"0x_*[0-9a-fA-F][0-9a-fA-F_]*|[1-9][0-9_]*|0_*")
-_SUFFIXED = re.compile(r"(0x[0-9a-f]+|0|[1-9][0-9]*)(?:u|l)+", re.IGNORECASE)
+_SUFFIXED = r"(0x[0-9a-f]+|0|[1-9][0-9]*)[ul]+"
 
 
 class Token(Protocol):
@@ -61,19 +61,24 @@ class ChildFinder:
         return Span(self._current.source, start_of(first), end_of(last))
 
     def make_name(self, token: Token) -> ast.Name:
+        """A name of a token."""
         return ast.Name(str(token), Span(self._current.source, token.start_pos, token.end_pos))
 
     def names(self, children: Children, *kinds: str) -> list[ast.Name]:
+        """The tokens of these kinds, as names."""
         return [self.make_name(c) for c in children if is_token(c, *kinds)]
 
     def make_text(self, token: Token) -> ast.Text:
+        """A quoted string without its quotes."""
         span = Span(self._current.source, token.start_pos, token.end_pos)
         return ast.Text(str(token)[1:-1], span)
 
     def texts(self, children: Children) -> list[ast.Text]:
+        """The quoted strings."""
         return [self.make_text(c) for c in children if is_token(c, "STRING")]
 
     def make_integer(self, token: Token) -> ast.Integer:
+        """A number; 0 after reporting one that is none or has more than 64 bits."""
         span = Span(self._current.source, token.start_pos, token.end_pos)
         text = str(token)
         digits = text.replace("_", "")
@@ -81,7 +86,7 @@ class ChildFinder:
         if _NUMBER.fullmatch(text) is None:
             message = f"`{text}` is not a number"
             self._current.sink.report("E0108", message, span, help=_number_help(digits))
-        elif len(digits) > 20 or int(digits, 0) > MAXIMUM_INTEGER:
+        elif len(digits.removeprefix("0x").lstrip("0")) > 20 or int(digits, 0) > MAXIMUM_INTEGER:
             help = "the largest is 0xffff_ffff_ffff_ffff"
             message = "this number needs more than 64 bits"
             self._current.sink.report("E0108", message, span, help=help)
@@ -90,15 +95,19 @@ class ChildFinder:
         return ast.Integer(value, span)
 
     def integers(self, children: Children) -> list[ast.Integer]:
+        """The numbers."""
         return [self.make_integer(c) for c in children if is_token(c, "INT")]
 
     @staticmethod
     def documentation(children: Children) -> str:
+        """The lines of documentation without their slashes."""
         lines = [str(c)[3:].rstrip() for c in children if is_token(c, "DOC")]
         return "\n".join(line[1:] if line.startswith(" ") else line for line in lines)
 
 
 class Body:
+    """What stands between the braces of an item."""
+
     def __init__(self, clauses: tuple[ast.Clause, ...], start: int, end: int) -> None:
         self.clauses, self.start_pos, self.end_pos = clauses, start, end
 
@@ -111,21 +120,29 @@ class Listed:
 
 
 class Preload:
+    """The `else` of an output."""
+
     def __init__(self, value: ast.Expr, start: int, end: int) -> None:
         self.value, self.start_pos, self.end_pos = value, start, end
 
 
 class Detail:
+    """What stands in the parentheses of a pattern."""
+
     def __init__(self, value: ast.Name | ast.Integer | str) -> None:
         self.value = value
 
 
 class Edge:
+    """The edge of an outcome: carry, or fault with its vector."""
+
     def __init__(self, kind: str, vector: ast.Name | None) -> None:
         self.kind, self.vector = kind, vector
 
 
 class Delivery:
+    """What follows `deliver`, and the name of the structure."""
+
     def __init__(self, kind: str, struct: ast.Name | None) -> None:
         self.kind, self.struct = kind, struct
 
@@ -135,9 +152,9 @@ EXPRESSIONS = (ast.NameExpr, ast.LiteralExpr, ast.BinaryExpr)
 
 def _number_help(digits: str) -> str:
     """How to write what somebody used to C may have meant."""
-    suffixed = _SUFFIXED.fullmatch(digits)
+    suffixed = re.fullmatch(_SUFFIXED, digits.lower())
     if suffixed is not None:
-        return f"write `{suffixed[1].lower()}`: there are no suffixes, all arithmetic has 64 bits"
+        return f"write `{suffixed[1]}`: there are no suffixes, all arithmetic has 64 bits"
     if digits.isdecimal():
         return "there are no octal numbers; leave out the leading 0"
     return "numbers are decimal, or hexadecimal after 0x"
@@ -149,22 +166,27 @@ def is_token(child: Child, *kinds: str) -> bool:
 
 
 def start_of(child: Child) -> int:
+    """The offset of the first character."""
     return cast(int, child.span.start if hasattr(child, "span") else child.start_pos)
 
 
 def end_of(child: Child) -> int:
+    """The offset after the last character."""
     return cast(int, child.span.end if hasattr(child, "span") else child.end_pos)
 
 
 def all_of(children: Children, kind: type[Node]) -> list[Node]:
+    """The nodes of that kind."""
     return [c for c in children if isinstance(c, kind)]
 
 
 def one_of(children: Children, kind: type[Node]) -> Node:
+    """The first node of that kind, which the rule promises."""
     return next(c for c in children if isinstance(c, kind))
 
 
 def maybe(children: Children, kind: type[Node]) -> Node | None:
+    """The first node of that kind, if there is one."""
     return next((c for c in children if isinstance(c, kind)), None)
 
 
@@ -177,4 +199,5 @@ def tuple_of(children: Children, kind: type[Node]) -> tuple[Node, ...] | None:
 
 
 def expression_of(children: Children) -> ast.Expr:
+    """The expression among the children."""
     return next(c for c in children if isinstance(c, EXPRESSIONS))

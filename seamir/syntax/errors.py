@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from seamir.diagnostics import Diagnostics
 from seamir.source import Source, Span
 
-ITEMS = "import type const bits operands statuses conduit leaf wrapper".split()
+ITEMS = ["import", "type", "const", "bits", "operands", "statuses", "conduit", "leaf", "wrapper"]
 
 _WORDS = {
     "NAME": "a name",
@@ -45,7 +45,7 @@ _OTHER_REGISTERS = (
     (r"cr\d+|dr\d+|[gil]dtr|tr|msr", "is a system register"),
     (r"[xyzt]?mm\d+|k[0-7]|st\d?|mxcsr", "is no general-purpose register"),
 )
-_PART = re.compile(r"e?([abcd])x|([abcd])([lh])|e?(si|di|bp)|(si|di|bp)l|(r\d+)([dwb])")
+_PART = r"e?([abcd])x|([abcd])([lh])|e?(si|di|bp)|(si|di|bp)l|(r\d+)([dwb])"
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,11 @@ class Failure:
             return None
         return "expected " + " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
+    @property
+    def is_known(self) -> bool:
+        """Whether what stands there has a meaning elsewhere, unlike a name or a misspelt word."""
+        return self.kind not in ("", "NAME") or self.span.text in self.spellings.values()
+
     def _word(self, kind: str) -> str:
         return _WORDS.get(kind) or f"`{self.spellings.get(kind, kind)}`"
 
@@ -91,7 +96,7 @@ def report(failure: Failure, sink: Diagnostics) -> None:
         message = f"`}}` is missing before `{failure.span.text}`"
         notes = [("it is open since here", failure.bracket)]
         sink.report("E0106", message, failure.span, notes=notes)
-    elif failure.kind == "DOC" or (failure.documentation and failure.kind not in ("NAME", "")):
+    elif failure.kind == "DOC" or (failure.documentation and failure.is_known):
         _report_documentation(failure, sink)
     elif failure.kind == "$END":
         _report_end(failure, sink)
@@ -127,20 +132,20 @@ def _report_character(failure: Failure, sink: Diagnostics) -> None:
     if character == '"':
         end = text.find("\n", start)
         line = Span(failure.source, start, len(text) if end < 0 else end)
-        help = 'a string ends with `"` on the line on which it begins'
-        sink.report("E0112", "this string does not end", line, help=help)
+        where = 'a string ends with `"` on the line on which it begins'
+        sink.report("E0112", "this string does not end", line, help=where)
         return
     shown = f"`{character}`"
-    help: str | None
     if not character.isascii():
         name = unicodedata.name(character, "a character without a name").lower()
         shown = f"`{character}`, U+{ord(character):04X} {name},"
-        help = "outside of strings and remarks there are ASCII characters only"
+        help: str | None = "outside of strings and remarks there are ASCII characters only"
     elif character == "%" and "REGISTER" not in failure.accepted:
         help = _OPERATORS
     else:
         help = failure.expected if "FAULT" in failure.accepted else _HINTS.get(character)
-    sink.report("E0107", f"{shown} does not belong here", failure.span, help=help or failure.expected)
+    message = f"{shown} does not belong here"
+    sink.report("E0107", message, failure.span, help=help or failure.expected)
 
 
 def _misses_semicolon(failure: Failure) -> bool:
@@ -158,16 +163,17 @@ def _report_register(failure: Failure, sink: Diagnostics) -> None:
     help = failure.expected
     if re.fullmatch(failure.spellings["REGISTER"], word):
         help = f"registers are written in lower case: `{word}`"
-    elif (part := _PART.fullmatch(word)) is not None:
-        register, low_bits = _whole(part)
-        message = f"`{text}` is a part of a register and cannot carry an operand"
-        sink.report("E0401", message, failure.span, help=f"write `{register}[{low_bits}]`")
+    elif (part := re.fullmatch(_PART, word)) is not None:
+        register, bits = _whole(part)
+        message = f"`{text}` is a part of {register}"
+        help = f"write `{register}[{bits}]`, or `{register}` in a list of registers"
+        sink.report("E0401", message, failure.span, help=help)
         return
     else:
         for pattern, what in _OTHER_REGISTERS:
             if re.fullmatch(pattern, word):
                 message = f"`{text}` {what} and cannot carry an operand"
-                help = "operands are in general-purpose registers: rax to rdi, r8 to r15"
+                help = "operands are in rax, rbx, rcx, rdx, rsi, rdi, rbp and r8 to r15"
                 sink.report("E0401", message, failure.span, help=help)
                 return
         help = _slip(failure) or failure.expected

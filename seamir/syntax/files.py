@@ -6,20 +6,26 @@ the shipped library; they cannot reach anywhere else, through `..` or through sy
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import re
 import stat
 from collections.abc import Sequence
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 from seamir.diagnostics import fail
-from seamir.source import Source, Span
+from seamir.source import Source, Span, readable_name
 
 MAXIMUM_FILE = 16 * 1024 * 1024  # bytes
 MAXIMUM_LINE = 64 * 1024  # characters
 
+# Control characters, line ends that few editors show, and what changes the direction of text.
+_NOT_TEXT = re.compile(
+    "\r(?!\n)|[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
 _IMPORT = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*(/[A-Za-z0-9_+-][A-Za-z0-9_.+-]*)*\.seam")
 
 
@@ -57,8 +63,10 @@ def make_source(
     data: bytes, name: str, logical_name: str, path: str | None = None, where: Span | None = None
 ) -> Source:
     """A source from bytes, within the limits; raises SeamError otherwise."""
+    logical_name = readable_name(logical_name)
     if len(data) > MAXIMUM_FILE:
         raise fail("E0103", f"`{name}` is larger than {MAXIMUM_FILE >> 20} MiB", where)
+    data = data.removeprefix(codecs.BOM_UTF8)  # some editors put a mark there
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -73,14 +81,21 @@ def make_source(
 
 
 def _check_text(source: Source) -> None:
-    starts = [*source.line_starts, len(source.text) + 1]
-    for start, following in zip(starts, starts[1:], strict=False):
+    for start, following in pairwise([*source.line_starts, len(source.text) + 1]):
         if following - start > MAXIMUM_LINE + 1:
             message = f"this line is longer than {MAXIMUM_LINE >> 10} KiB"
             raise fail("E0103", message, Span(source, start, start + 1))
-    position = source.text.find("\0")
-    if position >= 0:
-        raise fail("E0104", "a NUL character", Span(source, position, position + 1))
+    found = _NOT_TEXT.search(source.text)
+    if found is not None:
+        span = Span(source, *found.span())
+        code = f"U+{ord(found.group()):04X}"
+        if found.group() == "\r":
+            message = f"a carriage return ({code}) that ends no line"
+            help = "lines end with a line feed, or with both"
+        else:
+            message = f"a control character ({code})"
+            help = "it could make the file look like what it is not; remove it"
+        raise fail("E0104", message, span, help=help)
 
 
 def find_named(name: str, include: Sequence[str]) -> tuple[Path, str]:
@@ -107,7 +122,9 @@ def _library_help() -> str:
     return "the library has " + ", ".join(names)
 
 
-def find_import(path: str, importer: Source, include: Sequence[str], where: Span) -> tuple[Path, str]:
+def find_import(
+    path: str, importer: Source, include: Sequence[str], where: Span
+) -> tuple[Path, str]:
     """The file that an import names, and its logical name.
 
     Looked for below the importing file's folder, the folders of `include`, then the library.
@@ -121,12 +138,17 @@ def find_import(path: str, importer: Source, include: Sequence[str], where: Span
         candidate = root / path
         if not _exists(candidate):
             continue
-        if not candidate.resolve().is_relative_to(root.resolve()):
+        if not _is_below(candidate, root):
             message = "this import leaves its folder through a symbolic link"
             raise fail("E0111", message, where)
         return candidate, path
     message = f'there is no file "{path}" below this file\'s folder, an -I folder or the library'
     raise fail("E0109", message, where, help=_library_help())
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    real, root = os.path.realpath(path), os.path.realpath(folder)
+    return os.path.commonpath([real, root]) == root
 
 
 def _exists(path: Path) -> bool:

@@ -136,13 +136,17 @@ class _Pending:
         if self._parsed:
             return
         self._parsed = True
-        from seamir.syntax.parser import parse  # lark is loaded when there is something to parse
-
         try:
-            self.items = parse(self.source).items
+            self.items = _parse(self.source).items
         except SeamError as error:
             errors += error.diagnostics
         self.remaining = iter([i for i in self.items if isinstance(i, ast.Import)])
+
+
+def _parse(source: Source) -> ast.File:
+    from seamir.syntax.parser import parse  # lark is loaded when there is something to parse
+
+    return parse(source)
 
 
 def _cycle(item: ast.Import, key: str, open_keys: dict[str, _Pending]) -> Diagnostic:

@@ -1,13 +1,14 @@
-"""From text to syntax tree. The only file that knows lark.
+"""From text to syntax tree, by lark: the only file that knows it.
 
 Takes a Source, returns an ast.File; everything wrong with the text, up to MAXIMUM_ERRORS, goes
-into one SeamError. Time and memory are bounded by the limits in seamir/files.py and below.
+into one SeamError. Time and memory are bounded by the limits in files.py, nesting.py and below.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -29,14 +30,13 @@ from seamir.syntax import ast
 from seamir.syntax.builder import Builder
 from seamir.syntax.children import Child, is_token
 from seamir.syntax.errors import ITEMS, Failure, report
+from seamir.syntax.nesting import MAXIMUM_NESTING, too_deep
 from seamir.version import VERSION
 
-MAXIMUM_NESTING = 256  # parentheses, or operators, in one expression
 MAXIMUM_ERRORS = 20  # syntax errors reported per file
 
 # Where to go on after an error: a line that begins like an item.
-_ITEM = re.compile(rf"^[ \t]*(?:{'|'.join(ITEMS)})[ \t]+[\"\w]", re.MULTILINE)
-_DEPTH = re.compile(r'//[^\n]*|"[^"\n]*"|[()|+;{},]|<<|>>|-(?!>)')
+_ITEM = re.compile(rf"^[ \t]*(?:{'|'.join(ITEMS)})[ \t]+[^\s:=,;()\[{{]", re.MULTILINE)
 
 
 def parse(source: Source) -> ast.File:
@@ -45,7 +45,10 @@ def parse(source: Source) -> ast.File:
     Raises SeamError with all syntax errors: after an error the parser goes on at the next item.
     """
     sink = Diagnostics()
-    _check_nesting(source, sink)
+    place = too_deep(source.text)
+    if place is not None:
+        message = f"an expression nests more than {MAXIMUM_NESTING} deep"
+        sink.report("E0105", message, Span(source, *place))
     sink.stop_on_errors()
     text = source.text
     items: tuple[ast.Item, ...] = ()
@@ -108,26 +111,7 @@ def _cache_file() -> str | None:
         return None
     if status.st_uid != os.getuid() or status.st_mode & 0o022 or not os.access(folder, os.W_OK):
         return None  # somebody else could put tables there
-    return str(folder / f"grammar-{VERSION}.cache")
-
-
-def _check_nesting(source: Source, sink: Diagnostics) -> None:
-    """Bounds the depth of every expression before any recursive function sees it."""
-    depth = operators = 0
-    for match in _DEPTH.finditer(source.text):
-        token = match.group()
-        if token in (";", "{", "}", ","):
-            depth = operators = 0
-        elif token == "(":
-            depth += 1
-        elif token == ")":
-            depth -= 1
-        elif token in ("|", "+", "-", "<<", ">>"):
-            operators += 1
-        if depth > MAXIMUM_NESTING or operators > MAXIMUM_NESTING:
-            span = Span(source, match.start(), match.end())
-            sink.report("E0105", f"an expression nests more than {MAXIMUM_NESTING} deep", span)
-            return
+    return str(folder / f"grammar-{VERSION}-{sys.implementation.cache_tag}.cache")
 
 
 def _failure(error: UnexpectedInput, source: Source) -> Failure:
