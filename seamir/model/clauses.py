@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from seamir.model.conduits import check_bits, expand_registers
+from seamir.diagnostics import Diagnostics
+from seamir.model.conduits import (
+    check_bits,
+    expand_registers,
+    report_assigned,
+    report_overlap,
+)
 from seamir.model.declarations import Declarations
 from seamir.model.entities import (
     Again,
@@ -19,8 +25,9 @@ from seamir.model.entities import (
 )
 from seamir.model.names import check_c_name
 from seamir.model.scope import suggest
-from seamir.model.statuses import Match
+from seamir.model.statuses import MatchSet
 from seamir.model.values import ValueChecker
+from seamir.source import Span
 from seamir.syntax import ast
 
 MAXIMUM_ATTEMPTS = 65_535
@@ -51,20 +58,19 @@ class ClauseChecker:
                 continue
             attempts = item.attempts.value
             if not 1 <= attempts <= MAXIMUM_ATTEMPTS:
-                message = f"{attempts} further attempts; it takes 1 to {MAXIMUM_ATTEMPTS}"
-                self._sink.report("E0503", message, item.attempts.span)
+                word = "resume" if isinstance(item, ast.Resume) else "retry"
+                message = f"{attempts} further attempts; `{word}` takes 1 to {MAXIMUM_ATTEMPTS}"
+                help = None if attempts else "without the clause there is one attempt"
+                self._sink.report("E0503", message, item.attempts.span, help=help)
                 attempts = 1
-            matches = [
-                match
-                for pattern in item.patterns
-                for match in self._declarations.pattern(pattern, self._conduit.families) or ()
-            ]
+            families = self._conduit.families
+            matches = self._declarations.patterns(item.patterns, families, "E0506")
             steps = self._steps(item, operands, outputs) if isinstance(item, ast.Resume) else ()
             text = " ".join(item.span.text.split("{")[0].rstrip(" ;\n").split())
             clauses.append(
                 Again(
                     attempts,
-                    tuple(matches),
+                    matches,
                     steps,
                     isinstance(item, ast.Resume),
                     text,
@@ -76,20 +82,22 @@ class ClauseChecker:
     def check_nesting(self, clauses: tuple[Again, ...]) -> None:
         """Reports clauses that match the same status, and too many attempts."""
         bound = 1
-        for index, clause in enumerate(clauses):
+        earlier: list[tuple[Again, MatchSet]] = []
+        for clause in clauses:
             bound *= clause.attempts + 1
-            for earlier in clauses[:index]:
-                if _share_a_status(clause.matches, earlier.matches):
-                    notes = [("the other clause is here", earlier.span)]
+            if bound > MAXIMUM_ATTEMPTS:  # and so there are 16 clauses to compare at most
+                message = f"up to {bound} attempts; the limit is {MAXIMUM_ATTEMPTS}"
+                help = "the attempts of nested clauses multiply; leave the outer loop to the caller"
+                self._sink.report("E0503", message, clause.span, help=help)
+                return
+            statuses = MatchSet(clause.matches)
+            for other, its_statuses in earlier:
+                if statuses.overlaps(its_statuses):
+                    notes = [("the other clause is here", other.span)]
                     message = "two clauses match the same status"
                     self._sink.report("E0506", message, clause.span, notes=notes)
-        if not clauses:
-            return
-        if bound > MAXIMUM_ATTEMPTS:
-            message = f"up to {bound} attempts; the limit is {MAXIMUM_ATTEMPTS}"
-            help = "the attempts of nested clauses multiply; leave the outer loop to the caller"
-            self._sink.report("E0503", message, clauses[-1].span, help=help)
-        elif bound > MANY_ATTEMPTS:
+            earlier.append((clause, statuses))
+        if bound > MANY_ATTEMPTS:
             message = f"up to {bound} attempts before this returns"
             self._sink.report("W0503", message, clauses[-1].span)
 
@@ -99,13 +107,20 @@ class ClauseChecker:
         loaded = {operand.place.register for operand in operands}
         returned = {output.place.register for output in outputs}
         steps: list[SetBits | CarryRegister] = []
+        written: list[Operand] = []
+        carried: dict[str, Span] = {}
         for step in item.steps:
             if isinstance(step, ast.StepAssign):
                 checked = self._set_bits(step, loaded)
-                if checked is not None:
+                if checked is not None and not report_overlap(checked.place, written, self._sink):
                     steps.append(checked)
+                    written.append(Operand(checked.place, checked.value, None, "", step.span))
                 continue
             for register, span in expand_registers(step.registers, self._sink).items():
+                if carried.setdefault(register, span) is not span:
+                    notes = [("it is carried here already", carried[register])]
+                    message = f"{register} is carried twice"
+                    self._sink.report("E0402", message, span, notes=notes)
                 if register not in loaded:
                     message = f"{register} is no operand, so nothing can be carried into it"
                     self._sink.report("E0507", message, span)
@@ -123,6 +138,8 @@ class ClauseChecker:
         place = check_bits(step.place, self._declarations)
         value = self._values.check(step.value)
         if place is None or value is None:
+            return None
+        if report_assigned(place, self._conduit, self._sink):
             return None
         if place.register not in loaded:
             message = f"{place.register} is no operand of this leaf"
@@ -183,10 +200,6 @@ class ClauseChecker:
         for item in items:
             if not isinstance(item, ast.Deliver):
                 continue
-            if found is not None:
-                notes = [("the first is here", found.span)]
-                message = "how to deliver is said twice"
-                self._sink.report("E0207", message, item.span, notes=notes)
             if item.struct is not None:
                 check_c_name(item.struct, "a structure", self._sink)
             struct = item.struct.text if item.struct else None
@@ -211,8 +224,40 @@ class ClauseChecker:
         return frozenset(kept)
 
 
-def _share_a_status(left: tuple[Match, ...], right: tuple[Match, ...]) -> bool:
-    return any(a.overlaps(b) for a in left for b in right)
+def report_repeats(items: Iterable[ast.Clause], sink: Diagnostics) -> None:
+    """Reports clauses that a leaf or wrapper says twice although once says it all."""
+    seen: dict[str, Span] = {}
+    for item in items:
+        for text, span in _said_once(item):
+            first = seen.setdefault(text, span)
+            if first is not span:
+                notes = [("it is said here already", first)]
+                sink.report("E0207", f"`{text}` is said twice", span, notes=notes)
+
+
+def _said_once(item: ast.Clause) -> list[tuple[str, Span]]:
+    """What a clause says that no other clause of the leaf or wrapper may say."""
+    text = None
+    match item:
+        case ast.Keep(names, _) if names:
+            return [(f"keep {name.text}", name.span) for name in names]
+        case ast.Keep():
+            text = "keep"
+        case ast.Flag(word, _):
+            text = "effect global" if word == "effect" else word
+        case ast.Since():
+            text = "since"
+        case ast.Deprecated():
+            text = "deprecated"
+        case ast.Deliver():
+            text = "deliver"
+        case ast.Allow(register, _):
+            text = f"allow {register.text}"
+        case ast.Requires(feature, _):
+            text = f"requires {feature.text}"
+        case ast.Check(parameter, _, _):
+            text = f"check {parameter.text}"
+    return [] if text is None else [(text, item.span)]
 
 
 def check_delivery(
@@ -235,14 +280,19 @@ def check_delivery(
             sink.report("E0601", message, delivery.span, notes=notes, help=help)
         elif outputs[0].test is not None:
             notes = [("the output is here", outputs[0].span)]
-            message = "a register delivers an output without a condition only"
-            sink.report("E0601", message, delivery.span, notes=notes)
+            message = "a register delivers only outputs without a condition"
+            help = "leave out `on`, or use `deliver pointers`"
+            sink.report("E0601", message, delivery.span, notes=notes, help=help)
         if delivery.optional or outputs[0].optional:
             message = "what is delivered in a register cannot be optional"
             sink.report("E0603", message, delivery.span)
         if keep:
             message = "`keep` needs memory, and the output is delivered in a register"
             sink.report("E0606", message, delivery.span)
+    elif delivery.kind == "pointers" and delivery.optional and all(o.in_out for o in outputs):
+        message = f"{outputs[0].name} is read at entry, so it cannot be optional"
+        notes = [("the output is here", outputs[0].span)]
+        sink.report("E0603", message, delivery.span, notes=notes)
     elif delivery.kind == "struct" and (delivery.optional or any(o.optional for o in outputs)):
         for output in outputs:
             if output.in_out:

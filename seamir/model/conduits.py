@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from seamir.diagnostics import Diagnostics
 from seamir.model.declarations import Declarations
 from seamir.model.entities import (
+    NOWHERE,
     Action,
     Bits,
     CallSymbol,
@@ -17,10 +18,10 @@ from seamir.model.entities import (
     ReturnValue,
     Trap,
 )
-from seamir.model.expressions import ParameterValue
+from seamir.model.expressions import Binary, ParameterValue, parameters_of
 from seamir.model.instructions import FAULT_VECTORS, INSTRUCTIONS, Instruction, parse_code
 from seamir.model.names import check_c_name
-from seamir.model.registers import NEVER_AN_OPERAND, REGISTERS, slice_mask
+from seamir.model.registers import NEVER_AN_OPERAND, ONLY_IF_ALLOWED, slice_mask
 from seamir.model.scope import Scope, suggest
 from seamir.model.statuses import StatusFamily
 from seamir.model.types import Possible
@@ -100,7 +101,9 @@ class ActionChecker:
                 notes = [("the first is here", seen[key])]
                 sink.report("E0501", "this outcome is handled twice", item.span, notes=notes)
             seen[key] = item.span
-            action = self.action(item, scope, families)
+            action = None
+            if instruction.sets_carry if item.edge == "carry" else instruction.may_fault:
+                action = self.action(item, scope, families)
             if item.edge == "carry" and not instruction.sets_carry:
                 message = f"{instruction.name} does not report through the carry flag"
                 sink.report("E0502", message, item.span)
@@ -132,7 +135,8 @@ class ActionChecker:
             value = values.check(action.value)
             return None if value is None else ReturnValue(value, action.span)
         symbol = action.symbol
-        check_c_name(symbol, "a function", self._declarations.sink)
+        if not check_c_name(symbol, "a function", self._declarations.sink, ours=False):
+            return None
         if symbol.text not in self._permissions.calls:
             message = f"calling `{symbol.text}` needs permission"
             help = f"if you trust this file, compile with --allow-call {symbol.text}"
@@ -156,7 +160,7 @@ class _Draft:
     clobbers: set[str] = field(default_factory=set)
     memory: bool = False
     simd: bool = False
-    edges: Edges = Edges(None, None, ())  # noqa: RUF009  # frozen, so it can be shared
+    edges: Edges = field(default_factory=lambda: Edges(None, None, ()))
     notes: list[str] = field(default_factory=list)
 
 
@@ -169,7 +173,6 @@ class ConduitChecker:
         self._permissions = permissions
         self.actions = ActionChecker(declarations, permissions)
         self._done: dict[int, Conduit | None] = {}
-        self._open: set[int] = set()
 
     def conduit(self, name: ast.Name, scope: Scope) -> Conduit | None:
         """The conduit of that name in a scope."""
@@ -178,17 +181,23 @@ class ConduitChecker:
 
     def conduit_of_item(self, scope: Scope, item: ast.ConduitItem) -> Conduit | None:
         """The conduit that an item defines."""
-        key = id(item)
-        if key in self._done:
-            return self._done[key]
-        if key in self._open:
-            message = f"conduit {item.name.text} extends itself"
-            self._sink.report("E0211", message, item.name.span)
-            return None
-        self._open.add(key)
-        self._done[key] = conduit = self._make(item, scope)
-        self._open.discard(key)
-        return conduit
+        # Bases first, in a loop: the chain may be long.
+        chain = {id(item): (scope, item)}
+        while id(item) not in self._done and item.base is not None:
+            found = scope.look_up("conduit", item.base, ast.ConduitItem, self._sink)
+            if found is None:
+                break
+            scope, item = found
+            if id(item) in chain:
+                message = f"conduit {item.name.text} extends itself"
+                self._sink.report("E0211", message, item.name.span)
+                self._done[id(item)] = None
+                break
+            chain[id(item)] = found
+        for key, (where, link) in reversed(chain.items()):
+            if key not in self._done:
+                self._done[key] = self._make(link, where)
+        return self._done[next(iter(chain))]
 
     def _make(self, item: ast.ConduitItem, scope: Scope) -> Conduit | None:
         draft = _Draft()
@@ -202,14 +211,8 @@ class ConduitChecker:
         self._read_selectors(item, draft, scope)
         self._read_clobbers(item, draft)
         draft.notes += [entry.text.value for entry in item.items if isinstance(entry, ast.NoteText)]
-        if draft.instruction is None:
-            message = f"conduit {item.name.text} has no instruction"
-            self._sink.report("E0404", message, item.name.span)
-            return None
-        if draft.status is None:
-            message = f"conduit {item.name.text} does not say where the status is"
-            help = "add `status rax in FAMILY;`"
-            self._sink.report("E0404", message, item.name.span, help=help)
+        if draft.instruction is None or draft.status is None:
+            self._report_missing(item, draft)
             return None
         outcomes = [entry for entry in item.items if isinstance(entry, ast.Outcome)]
         edges = self.actions.edges(outcomes, draft.edges, draft.instruction, scope, draft.families)
@@ -229,15 +232,29 @@ class ConduitChecker:
             span=item.name.span,
         )
 
+    def _report_missing(self, item: ast.ConduitItem, draft: _Draft) -> None:
+        """Reports what a conduit lacks; what is there and wrong was reported."""
+        name, span = item.name.text, item.name.span
+        if draft.instruction is None and not _has(item, ast.Instruction):
+            message = f"conduit {name} has no instruction"
+            help = 'for example `instruction seamcall "66 0f 01 cf";`'
+            self._sink.report("E0404", message, span, help=help)
+        if draft.status is None and not _has(item, ast.StatusPlace):
+            message = f"conduit {name} does not say where the status is"
+            help = "add `status rax in FAMILY;`"
+            self._sink.report("E0404", message, span, help=help)
+
     def _read_instruction(self, item: ast.ConduitItem, draft: _Draft) -> None:
+        said: ast.Instruction | None = None
         for entry in item.items:
             if not isinstance(entry, ast.Instruction):
                 continue
             if draft.instruction is not None:
                 message = f"the instruction is {draft.instruction.name} already"
-                self._sink.report("E0207", message, entry.span)
+                notes = [("it is said here", said.span)] if said is not None else []
+                self._sink.report("E0207", message, entry.span, notes=notes)
                 continue
-            draft.instruction = self._instruction(entry)
+            draft.instruction, said = self._instruction(entry), entry
 
     def _instruction(self, entry: ast.Instruction) -> Instruction | None:
         code = parse_code(entry.code.value)
@@ -258,6 +275,9 @@ class ConduitChecker:
             return None
         help = suggest(entry.name.text, INSTRUCTIONS)
         permission = f"if you trust this file, compile with --allow-instruction {code.hex()}"
+        for row in INSTRUCTIONS.values():
+            if row.code == code:
+                help = f"these are the bytes of {row.name}"
         message = f"`{entry.name.text}` is not an instruction that seamir knows"
         self._sink.report("E0701", message, entry.span, help=help or permission)
         return None
@@ -272,23 +292,41 @@ class ConduitChecker:
                 message = "the place of the status is said twice"
                 self._sink.report("E0207", message, entry.span, notes=notes)
             said = entry
-            draft.status = check_bits(entry.place, self._declarations)
-            found = [self._declarations.family(name, scope) for name in entry.families]
-            draft.families = tuple(family for family in found if family is not None)
+            draft.status = self._place(entry.place)
+            found: dict[str, ast.Name] = {}
+            for name in entry.families:
+                first = found.setdefault(name.text, name)
+                if first is not name:
+                    notes = [("it is named here already", first.span)]
+                    message = f"{name.text} is named twice"
+                    self._sink.report("E0207", message, name.span, notes=notes)
+            families = [self._declarations.family(name, scope) for name in found.values()]
+            draft.families = tuple(family for family in families if family is not None)
+
+    def _place(self, item: ast.Place) -> Bits | None:
+        """The bits of a register that a conduit uses for itself."""
+        if item.register.text == ONLY_IF_ALLOWED:
+            message = "rbp is the frame pointer of many kernels and debuggers"
+            help = "a conduit may clobber it; only a leaf that allows it may use it"
+            self._sink.report("E0409", message, item.span, help=help)
+            return None
+        return check_bits(item, self._declarations)
 
     def _read_selectors(self, item: ast.ConduitItem, draft: _Draft, scope: Scope) -> None:
-        named = {
-            word: ParameterValue(word, Possible.anything()) for word in ("leaf", "version")
-        }
+        named = {word: ParameterValue(word, Possible.anything()) for word in ("leaf", "version")}
         # Values with leaf or version in them are checked where both are known: at each leaf.
         values = ValueChecker(self._declarations, scope, named, families=draft.families)
         for entry in item.items:
             if not isinstance(entry, ast.Assign):
                 continue
-            place = check_bits(entry.place, self._declarations)
+            place = self._place(entry.place)
             value = values.check(entry.value)
+            if value is not None and place is not None and not parameters_of(value):
+                values.check_fits(entry.value, value, place)
             if place is None or value is None:
-                continue
+                # Whatever it is, it may select by leaf and version: no errors follow at leaves.
+                place = Bits(NOWHERE, 0, 63, entry.span)
+                value = Binary("|", named["leaf"], named["version"])
             report_overlap(place, draft.selectors, self._sink)
             since = entry.since.value if entry.since else None
             draft.selectors.append(Operand(place, value, since, entry.doc, entry.span))
@@ -316,6 +354,20 @@ def report_idle_preserves(
             sink.report("E0405", message, span)
 
 
+def report_assigned(place: Bits, conduit: Conduit, sink: Diagnostics) -> bool:
+    """Reports E0408 if the conduit loads the register itself; returns whether it does."""
+    if place.register not in conduit.assigned:
+        return False
+    message = f"{place.register} belongs to conduit {conduit.name}"
+    notes = [("the conduit uses it here", conduit.assigned[place.register])]
+    sink.report("E0408", message, place.span, notes=notes)
+    return True
+
+
+def _has(item: ast.ConduitItem, kind: type[ast.Instruction] | type[ast.StatusPlace]) -> bool:
+    return any(isinstance(entry, kind) for entry in item.items)
+
+
 def _inherit(base: Conduit) -> _Draft:
     return _Draft(
         lineage=base.lineage,
@@ -334,7 +386,7 @@ def _inherit(base: Conduit) -> _Draft:
 def report_overlap(place: Bits, others: Iterable[Operand], sink: Diagnostics) -> bool:
     """Reports E0406 if bits of `place` are written already; returns whether they are."""
     for other in others:
-        if other.place.register != place.register:
+        if other.place.register != place.register or place.register == NOWHERE:
             continue
         shared = slice_mask(place.low, place.high) & slice_mask(other.place.low, other.place.high)
         if shared:
@@ -344,5 +396,3 @@ def report_overlap(place: Bits, others: Iterable[Operand], sink: Diagnostics) ->
             sink.report("E0406", f"{both} is written twice", place.span, notes=notes)
             return True
     return False
-
-

@@ -7,17 +7,19 @@ it is reported once; None stands for an item that could not be resolved.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from seamir.diagnostics import Diagnostics
 from seamir.model.expressions import Constant, fold
 from seamir.model.names import check_c_name
-from seamir.model.registers import ALL_BITS, slice_mask
+from seamir.model.order import Resolved, needed_first
+from seamir.model.registers import slice_mask
 from seamir.model.scope import Scope, suggest
-from seamir.model.statuses import Match, OperandIds, StatusCode, StatusFamily
+from seamir.model.statuses import Match, MatchSet, OperandIds, StatusCode, StatusFamily
 from seamir.model.types import BUILTIN_TYPES, Field, Type, bits_mask, possible_of
+from seamir.source import Span
 from seamir.syntax import ast
 
 Entity = TypeVar("Entity")
@@ -30,20 +32,27 @@ class Declarations:
     def __init__(self, sink: Diagnostics) -> None:
         self.sink = sink
         self._done: dict[int, object] = {}
-        self._open: set[int] = set()
 
-    def _once(self, item: ast.Item, name: ast.Name, make: Callable[[], Entity | None]) -> Entity | None:
-        """The entity of an item, made at the first call; reports items that need themselves."""
+    def _once(self, item: ast.Item, make: Callable[[], Entity | None]) -> Entity | None:
+        """The entity of an item, made at the first call."""
         key = id(item)
-        if key in self._done:
-            return self._done[key]  # type: ignore[return-value]  # what `make` returned
-        if key in self._open:
-            self.sink.report("E0211", f"`{name.text}` is defined by itself", name.span)
-            return None
-        self._open.add(key)
-        self._done[key] = entity = make()
-        self._open.discard(key)
-        return entity
+        if key not in self._done:
+            self._done[key] = make()
+        return self._done[key]  # type: ignore[return-value]  # what `make` returned
+
+    def _resolve(self, scope: Scope, item: Resolved) -> None:
+        """Resolves an item after all that it needs; reports items that need themselves."""
+        for where, other, needs_itself in needed_first(scope, item, self._done):
+            if needs_itself:
+                message = f"`{other.name.text}` is defined in terms of itself"
+                self.sink.report("E0211", message, other.name.span)
+                self._done[id(other)] = None
+            elif isinstance(other, ast.ConstItem):
+                self._done[id(other)] = self._make_constant(other, where)
+            elif isinstance(other, ast.BitsItem):
+                self._done[id(other)] = self._make_bits(other)
+            else:
+                self._done[id(other)] = self._make_type(other, where)
 
     # -- slices
 
@@ -55,7 +64,7 @@ class Declarations:
             self.sink.report("E0301", message, item.span, help=f"write [{low}:{high}]")
             return None
         if high >= width:
-            message = f"there is no bit {high} in {width} bits"
+            message = f"there is no bit {high}: the highest is {width - 1}"
             self.sink.report("E0301", message, item.span)
             return None
         return low, high
@@ -69,7 +78,10 @@ class Declarations:
             return builtin
         if not scope.find("type", name.text):
             known = [*BUILTIN_TYPES, *scope.names("type")]
+            c_type = re.fullmatch(r"(?:__)?(u|s|)(?:int)?(8|16|32|64)(?:_t)?", name.text)
             hint = suggest(name.text, known)
+            if c_type is not None:
+                hint = f"did you mean `{c_type[1] or 's'}{c_type[2]}`?"
             if hint is not None:
                 message = f"there is no type `{name.text}` here"
                 self.sink.report("E0201", message, name.span, help=hint)
@@ -81,9 +93,8 @@ class Declarations:
 
     def type_of_item(self, scope: Scope, item: ast.TypeItem | ast.BitsItem) -> Type | None:
         """The type that an item defines."""
-        if isinstance(item, ast.BitsItem):
-            return self._once(item, item.name, lambda: self._make_bits(item))
-        return self._once(item, item.name, lambda: self._make_type(item, scope))
+        self._resolve(scope, item)
+        return cast("Type | None", self._done[id(item)])
 
     def _make_type(self, item: ast.TypeItem, scope: Scope) -> Type | None:
         if item.name.text in BUILTIN_TYPES:
@@ -134,13 +145,11 @@ class Declarations:
         values = list(kind.constants)
         for name in item.constants:
             value = self.constant(name, scope)
-            if value is None:
-                return None
-            if value >> kind.width:
+            if value is not None and value >> kind.width:
                 message = f"{name.text} does not fit the {kind.width} bits of {kind.name}"
                 self.sink.report("E0304", message, name.span)
-                return None
-            values.append(value)
+                value = None
+            values.append(value or 0)
         possible = possible_of(kind.low, kind.high, kind.bits)
         for value in values:
             possible = possible.also(value)
@@ -157,28 +166,31 @@ class Declarations:
         return spelling.value
 
     def _make_bits(self, item: ast.BitsItem) -> Type | None:
-        fields: list[Field] = []
-        for entry in item.fields:
-            check_c_name(entry.name, "a field", self.sink)
-            place = self.slice_bits(entry.slice)
-            if place is None:
-                return None
-            field = Field(entry.name.text, *place, entry.doc, entry.name.span)
-            for other in fields:
-                if other.name == field.name:
-                    notes = [("it is defined here already", other.span)]
-                    message = f"field {field.name} is defined twice"
-                    self.sink.report("E0207", message, field.span, notes=notes)
-                elif slice_mask(other.low, other.high) & slice_mask(field.low, field.high):
-                    notes = [(f"{other.name} has them", other.span)]
-                    message = f"{field.name} shares bits with {other.name}"
-                    self.sink.report("E0305", message, entry.slice.span, notes=notes)
-            fields.append(field)
-        if not fields:
+        if not item.fields:
             self.sink.report("E0306", f"bits {item.name.text} has no field", item.name.span)
             return None
+        fields: list[Field] = []  # at most one a bit
+        names: dict[str, Span] = {}
+        for entry in item.fields:
+            check_c_name(entry.name, "a field", self.sink)
+            first = names.setdefault(entry.name.text, entry.name.span)
+            if first is not entry.name.span:
+                notes = [("it is defined here already", first)]
+                message = f"field {entry.name.text} is defined twice"
+                self.sink.report("E0207", message, entry.name.span, notes=notes)
+            place = self.slice_bits(entry.slice)
+            if place is None:
+                continue
+            field = Field(entry.name.text, *place, entry.doc, entry.name.span)
+            other = next((f for f in fields if _share_bits(f, field)), None)
+            if other is None:
+                fields.append(field)
+            else:
+                notes = [(f"{other.name} has them", other.span)]
+                message = f"{field.name} shares bits with {other.name}"
+                self.sink.report("E0305", message, entry.slice.span, notes=notes)
         mask = bits_mask(tuple(fields))
-        check_c_name(item.name, "bits", self.sink)
+        check_c_name(item.name, "a type", self.sink)
         return Type(
             name=item.name.text,
             width=64,
@@ -207,7 +219,8 @@ class Declarations:
 
     def constant_of_item(self, scope: Scope, item: ast.ConstItem) -> int | None:
         """The value that an item defines."""
-        return self._once(item, item.name, lambda: self._make_constant(item, scope))
+        self._resolve(scope, item)
+        return cast("int | None", self._done[id(item)])
 
     def _make_constant(self, item: ast.ConstItem, scope: Scope) -> int | None:
         from seamir.model.values import ValueChecker  # values look up constants in turn
@@ -231,7 +244,6 @@ class Declarations:
         """The operand ids that an item defines."""
         return self._once(
             item,
-            item.name,
             lambda: OperandIds(item.name.text, self._codes(item.codes), item.doc, item.name.span),
         )
 
@@ -241,6 +253,7 @@ class Declarations:
             code = StatusCode(
                 item.name.text, tuple(v.value for v in item.values), item.doc, item.name.span
             )
+            check_c_name(item.name, "a macro", self.sink)
             if code.name in codes:
                 notes = [("it is defined here already", codes[code.name].span)]
                 message = f"{code.name} is defined twice"
@@ -257,17 +270,21 @@ class Declarations:
 
     def family_of_item(self, scope: Scope, item: ast.StatusesItem) -> StatusFamily | None:
         """The status family that an item defines."""
-        return self._once(item, item.name, lambda: self._make_family(item, scope))
+        return self._once(item, lambda: self._make_family(item, scope))
 
     def _make_family(self, item: ast.StatusesItem, scope: Scope) -> StatusFamily | None:
         detail_mask = detail_low = ignored = 0
         operands: OperandIds | None = None
+        detail: ast.Detail | None = None
         success: ast.Success | None = None
         for entry in item.items:
             if isinstance(entry, ast.Detail):
                 place = self.slice_bits(entry.slice)
-                if detail_mask:
-                    self.sink.report("E0207", "the detail bits are said twice", entry.span)
+                if detail is not None:
+                    notes = [("they are said here already", detail.span)]
+                    message = "the detail bits are said twice"
+                    self.sink.report("E0207", message, entry.span, notes=notes)
+                detail = entry
                 if place is not None:
                     detail_mask, detail_low = slice_mask(*place), place[0]
                 operands = self.operand_ids(entry.operands, scope)
@@ -279,7 +296,7 @@ class Declarations:
                     notes = [("it is said here already", success.span)]
                     message = "what success is, is said twice"
                     self.sink.report("E0207", message, entry.span, notes=notes)
-                success = entry
+                success = success or entry
         codes = self._codes(tuple(e for e in item.items if isinstance(e, ast.Code)))
         family = StatusFamily(
             name=item.name.text,
@@ -313,6 +330,22 @@ class Declarations:
             matches.append(Match(mask, value))
         return tuple(matches)
 
+    def patterns(
+        self, items: Iterable[ast.Pattern], families: tuple[StatusFamily, ...], code: str
+    ) -> tuple[Match, ...]:
+        """The comparisons of a list of patterns; reports `code` for those that add nothing."""
+        found = MatchSet()
+        matches: list[Match] = []
+        for item in items:
+            resolved = self.pattern(item, families) or ()
+            if resolved and all(found.covers(match) for match in resolved):
+                message = f"`{item.span.text}` is matched already by what comes before it"
+                self.sink.report(code, message, item.span)
+            for match in resolved:
+                found.add(match)
+            matches += resolved
+        return tuple(matches)
+
     def pattern(
         self, item: ast.Pattern, families: tuple[StatusFamily, ...]
     ) -> tuple[Match, ...] | None:
@@ -320,13 +353,13 @@ class Declarations:
         found = [family for family in families if item.name.text in family.codes]
         if not found:
             names = [name for family in families for name in family.codes]
-            where = ", ".join(family.name for family in families) or "no family"
-            self.sink.report(
-                "E0203",
-                f"there is no status `{item.name.text}` in {where}",
-                item.name.span,
-                help=suggest(item.name.text, names),
-            )
+            message = f"there is no status `{item.name.text}` here"
+            help: str | None = "the conduit names no statuses: `status rax in FAMILY;`"
+            if families:
+                where = " or ".join(family.name for family in families)
+                message = f"there is no status `{item.name.text}` in {where}"
+                help = suggest(item.name.text, names)
+            self.sink.report("E0203", message, item.name.span, help=help)
             return None
         family = found[0]
         code = family.codes[item.name.text]
@@ -341,7 +374,8 @@ class Declarations:
 
     def _detail(
         self, item: ast.Pattern, family: StatusFamily, code: StatusCode
-    ) -> int | str | None:
+    ) -> tuple[int, ...] | str | None:
+        """The values of the detail bits that a pattern accepts, "*" for all of them."""
         if not family.detail:
             message = f"statuses of {family.name} have no detail bits"
             self.sink.report("E0212", message, item.span)
@@ -349,7 +383,8 @@ class Declarations:
         if isinstance(item.detail, str):
             return item.detail
         if isinstance(item.detail, ast.Integer):
-            value, span = item.detail.value, item.detail.span
+            values: tuple[int, ...] = (item.detail.value,)
+            span = item.detail.span
         else:
             assert item.detail is not None
             ids = family.operands.codes if family.operands else {}
@@ -358,13 +393,19 @@ class Declarations:
                 hint = suggest(item.detail.text, ids)
                 self.sink.report("E0203", message, item.detail.span, help=hint)
                 return None
-            value, span = ids[item.detail.text].values[0], item.detail.span
-        if (value << family.detail_low) & ~family.detail & ALL_BITS or value > ALL_BITS:
-            self.sink.report("E0304", f"{value:#x} does not fit the detail bits", span)
-            return None
+            values, span = ids[item.detail.text].values, item.detail.span
+        for value in values:
+            if (value << family.detail_low) & ~family.detail:
+                bits = (family.detail >> family.detail_low).bit_length()
+                message = f"{value:#x} does not fit the {bits} detail bits of {family.name}"
+                self.sink.report("E0304", message, span)
+                return None
         if any(v & family.detail for v in code.values):
             message = f"{code.name} has detail bits of its own"
             self.sink.report("E0212", message, item.span, help=f"write {code.name} alone")
             return None
-        return value
+        return values
 
+
+def _share_bits(a: Field, b: Field) -> bool:
+    return slice_mask(a.low, a.high) & slice_mask(b.low, b.high) != 0

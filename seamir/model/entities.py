@@ -14,6 +14,9 @@ from seamir.model.statuses import Match, StatusFamily, StatusTest
 from seamir.model.types import Type
 from seamir.source import Span
 
+# The register of operands that are wrong, which was reported: there is nothing else to say.
+NOWHERE = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Bits:
@@ -110,10 +113,9 @@ class Conduit:
     span: Span
 
     @property
-    def reserved(self) -> dict[str, Span]:
-        """Registers that are the conduit's own, closed to leaves, and where it says so."""
-        places = {operand.place.register: operand.span for operand in self.selectors}
-        return {self.status.register: self.status.span, **places}
+    def assigned(self) -> dict[str, Span]:
+        """Registers that the conduit loads, closed to operands, and where it says so."""
+        return {operand.place.register: operand.span for operand in self.selectors}
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,6 @@ def _inner(value: Expression, operator: str, *, right: bool = False) -> str:
         return text
     same = value.operator == operator == "|"
     tighter = operator == "|" and value.operator != "|"
-    if same and not right or tighter or (operator != "|" and value.operator != "|" and not right):
+    if (same and not right) or tighter or (operator != "|" and value.operator != "|" and not right):
         return text
     return f"({text})"

@@ -7,18 +7,20 @@ also have (retry, deliver, ...) are checked by wrappers.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from seamir.model.clauses import report_repeats
 from seamir.model.conduits import (
     ConduitChecker,
     check_bits,
     expand_registers,
+    report_assigned,
     report_idle_preserves,
     report_overlap,
 )
 from seamir.model.declarations import Declarations
-from seamir.model.entities import Bits, Conduit, Leaf, Operand, Output, Parameter
+from seamir.model.entities import NOWHERE, Bits, Conduit, Leaf, Operand, Output, Parameter
 from seamir.model.expressions import (
     Binary,
     Constant,
@@ -27,11 +29,12 @@ from seamir.model.expressions import (
     fold,
     parameters_of,
 )
-from seamir.model.names import check_c_name
+from seamir.model.names import check_c_name, check_not_register
+from seamir.model.order import names_in
 from seamir.model.registers import ONLY_IF_ALLOWED
 from seamir.model.scope import Scope
 from seamir.model.statuses import Match, StatusTest
-from seamir.model.types import BUILTIN_TYPES, Type
+from seamir.model.types import BUILTIN_TYPES, UNKNOWN_TYPE, Type
 from seamir.model.values import ValueChecker, substitute
 from seamir.syntax import ast
 
@@ -53,14 +56,12 @@ class LeafChecker:
         self._sink = declarations.sink
         self._conduits = conduits
 
-    def check(self, item: ast.LeafItem, scope: Scope, conduit: Conduit) -> Leaf | None:
-        """The checked leaf; None after a report that leaves nothing to go on with."""
+    def check(self, item: ast.LeafItem, scope: Scope, conduit: Conduit) -> Leaf:
+        """The checked leaf; what was reported is replaced by something that fits."""
         number = item.number.value if item.number else None
         version = item.version.value if item.version else 0
         self._check_selectors(item, conduit, number, version)
         parameters = self._parameters(item, scope)
-        if parameters is None:
-            return None
         allows_rbp = self._allows_rbp(item)
         operands = self.operands(
             [clause for clause in item.clauses if isinstance(clause, ast.Assign)],
@@ -71,6 +72,7 @@ class LeafChecker:
         )
         outputs = self._outputs(item, parameters, scope, conduit, operands, allows_rbp)
         clobbers = self._clobbers(item, conduit, outputs)
+        report_repeats(item.clauses, self._sink)
         facts = _Facts(item.clauses)
         return Leaf(
             name=item.name.text,
@@ -108,9 +110,9 @@ class LeafChecker:
             message = f"conduit {conduit.name} has no place for a version"
             self._sink.report("E0407", message, item.version.span)
         for operand in conduit.selectors:
+            names = parameters_of(operand.value)
             value = fold(substitute(operand.value, {"leaf": number or 0, "version": version}))
-            if isinstance(value, Constant) and value.value >> operand.place.width:
-                names = parameters_of(operand.value)
+            if names and isinstance(value, Constant) and value.value >> operand.place.width:
                 wrong = item.version if "version" in names and item.version else item.number
                 message = f"{value.value:#x} does not fit {operand.place} of conduit {conduit.name}"
                 span = wrong.span if wrong else item.name.span
@@ -118,22 +120,23 @@ class LeafChecker:
 
     # -- parameters
 
-    def _parameters(self, item: ast.LeafItem, scope: Scope) -> tuple[Parameter, ...] | None:
-        parameters: list[Parameter] = []
-        complete = True
+    def _parameters(self, item: ast.LeafItem, scope: Scope) -> tuple[Parameter, ...]:
+        parameters: dict[str, Parameter] = {}
         for entry in item.parameters:
-            kind = self._declarations.type(entry.type, scope)
-            check_c_name(entry.name, "a parameter", self._sink)
-            for other in parameters:
-                if other.name == entry.name.text:
-                    notes = [("the first is here", other.span)]
-                    message = f"parameter {other.name} is there twice"
-                    self._sink.report("E0207", message, entry.name.span, notes=notes)
-            if kind is None:
-                complete = False
-                continue
-            parameters.append(Parameter(entry.name.text, kind, kind, entry.doc, entry.name.span))
-        return tuple(parameters) if complete else None
+            kind = self._declarations.type(entry.type, scope) or UNKNOWN_TYPE
+            self._check_name(entry.name, "a parameter")
+            name, span = entry.name.text, entry.name.span
+            parameter = Parameter(name, kind, kind, entry.doc, span)
+            first = parameters.setdefault(name, parameter)
+            if first is not parameter:
+                notes = [("the first is here", first.span)]
+                message = f"parameter {name} is there twice"
+                self._sink.report("E0207", message, span, notes=notes)
+        return tuple(parameters.values())
+
+    def _check_name(self, name: ast.Name, what: str) -> None:
+        check_c_name(name, what, self._sink)
+        check_not_register(name, what, self._sink)
 
     # -- operands
 
@@ -151,12 +154,11 @@ class LeafChecker:
         for item in items:
             place = check_bits(item.place, self._declarations)
             value = values.check(item.value)
-            if place is None or not self.may_use(place, conduit, allows_rbp):
-                continue
-            if report_overlap(place, operands, self._sink):
-                continue
+            usable = place is not None and self.may_use(place, conduit, allows_rbp)
+            if place is None or not usable or report_overlap(place, operands, self._sink):
+                place, value = Bits(NOWHERE, 0, 63, item.span), None
+            # What is wrong counts as written and its names as used: no errors follow from it.
             if value is None or not values.check_fits(item.value, value, place):
-                # The place counts as written and the names as used: no follow-up errors.
                 value = _unknown(item.value, parameters)
             since = item.since.value if item.since else None
             operands.append(Operand(place, value, since, item.doc, item.span))
@@ -175,13 +177,21 @@ class LeafChecker:
         )
 
     def may_use(self, place: Bits, conduit: Conduit, allows_rbp: bool) -> bool:
-        """Reports registers that a leaf cannot use as operand or output."""
-        reserved = conduit.reserved
-        if place.register in reserved:
-            message = f"{place.register} belongs to conduit {conduit.name}"
-            notes = [("the conduit uses it here", reserved[place.register])]
+        """Reports registers that a leaf cannot use as operand."""
+        if report_assigned(place, conduit, self._sink):
+            return False
+        return self._may_name(place, allows_rbp)
+
+    def _may_return(self, place: Bits, conduit: Conduit, allows_rbp: bool) -> bool:
+        """Reports registers that a leaf cannot use as output."""
+        if place.register == conduit.status.register:
+            notes = [("the conduit says so here", conduit.status.span)]
+            message = f"{place.register} returns the status of conduit {conduit.name}"
             self._sink.report("E0408", message, place.span, notes=notes)
             return False
+        return self._may_name(place, allows_rbp)
+
+    def _may_name(self, place: Bits, allows_rbp: bool) -> bool:
         if place.register == ONLY_IF_ALLOWED and not allows_rbp:
             message = "rbp is the frame pointer of many kernels and debuggers"
             self._sink.report("E0409", message, place.span, help="add `allow rbp;` to the leaf")
@@ -210,45 +220,49 @@ class LeafChecker:
         operands: tuple[Operand, ...],
         allows_rbp: bool,
     ) -> tuple[Output, ...]:
-        outputs: list[Output] = []
+        outputs: dict[str, Output] = {}
+        by_name = {parameter.name: parameter for parameter in parameters}
         for entry in item.outputs:
-            check_c_name(entry.name, "an output", self._sink)
-            for other in outputs:
-                if other.name == entry.name.text:
-                    notes = [("the first is here", other.span)]
-                    message = f"output {other.name} is there twice"
-                    self._sink.report("E0207", message, entry.name.span, notes=notes)
+            self._check_name(entry.name, "an output")
             place = check_bits(entry.place, self._declarations)
-            kind = self._output_type(entry, scope, parameters)
+            kind = self._output_type(entry, scope, by_name)
             test = self.condition(entry.condition, conduit) if entry.condition else None
-            if place is None or kind is None or not self.may_use(place, conduit, allows_rbp):
-                continue
-            self._check_width(entry, place, kind)
-            preload = self._preload(entry, scope, conduit, operands)
-            in_out = any(p.name == entry.name.text for p in parameters)
+            if place is None or not self._may_return(place, conduit, allows_rbp):
+                place = Bits(NOWHERE, 0, 63, entry.place.span)
+            else:
+                self._check_width(entry, place, kind)
+            preload = self._preload(entry, scope, conduit, operands, by_name)
+            in_out = entry.name.text in by_name
             if in_out and entry.optional:
                 message = f"{entry.name.text} is read at entry, so it cannot be optional"
                 self._sink.report("E0603", message, entry.span)
-            outputs.append(
-                Output(
-                    entry.name.text, kind, place, test, preload, entry.optional, in_out,
-                    entry.doc, entry.name.span,
-                )
+            output = Output(
+                entry.name.text, kind, place, test, preload, entry.optional, in_out,
+                entry.doc, entry.name.span,
             )  # fmt: skip
-        self._check_preloads(outputs)
-        return tuple(outputs)
+            first = outputs.setdefault(output.name, output)
+            if first is not output:
+                notes = [("the first is here", first.span)]
+                message = f"output {output.name} is there twice"
+                self._sink.report("E0207", message, output.span, notes=notes)
+        self._check_preloads(outputs.values())
+        return tuple(outputs.values())
 
     def _output_type(
-        self, entry: ast.Output, scope: Scope, parameters: tuple[Parameter, ...]
-    ) -> Type | None:
-        parameter = next((p for p in parameters if p.name == entry.name.text), None)
+        self, entry: ast.Output, scope: Scope, parameters: Mapping[str, Parameter]
+    ) -> Type:
+        parameter = parameters.get(entry.name.text)
         if entry.type is None:
             return parameter.type if parameter else BUILTIN_TYPES["u64"]
-        kind = self._declarations.type(entry.type, scope)
-        if parameter is not None and kind is not None and kind != parameter.type:
-            message = f"{entry.name.text} goes in as {parameter.type.name}"
+        kind = self._declarations.type(entry.type, scope) or UNKNOWN_TYPE
+        if parameter is None or UNKNOWN_TYPE in (kind, parameter.type):
+            return kind
+        if kind != parameter.type:
+            name, type_ = entry.name.text, parameter.type.name
+            message = f"{name} goes in as {type_}, so it cannot come out as {kind.name}"
             notes = [("it goes in here", parameter.span)]
-            self._sink.report("E0309", message, entry.type.span, notes=notes)
+            help = "leave the type out, or give the output a name of its own"
+            self._sink.report("E0309", message, entry.type.span, notes=notes, help=help)
         return kind
 
     def _check_width(self, entry: ast.Output, place: Bits, kind: Type) -> None:
@@ -261,22 +275,38 @@ class LeafChecker:
             self._sink.report("E0310", message, entry.place.span)
 
     def _preload(
-        self, entry: ast.Output, scope: Scope, conduit: Conduit, operands: tuple[Operand, ...]
+        self,
+        entry: ast.Output,
+        scope: Scope,
+        conduit: Conduit,
+        operands: tuple[Operand, ...],
+        parameters: Mapping[str, Parameter],
     ) -> int | None:
         if entry.preload is None:
             return None
         register = entry.place.register.text
+        if register in conduit.assigned:
+            notes = [("the conduit loads it here", conduit.assigned[register])]
+            message = f"{register} belongs to conduit {conduit.name}, so `else` cannot load it"
+            self._sink.report("E0410", message, entry.preload.span, notes=notes)
+            return None
         for operand in operands:
             if operand.place.register == register:
                 notes = [("the operand is here", operand.span)]
                 message = f"{register} is an operand, so `else` cannot load it"
                 self._sink.report("E0410", message, entry.preload.span, notes=notes)
                 return None
+        read = next((name for name in names_in(entry.preload) if name in parameters), None)
+        if read is not None:
+            message = f"`else` loads a constant, and {read} is a parameter"
+            help = f"a parameter is loaded by an operand: `{register} = {read};`"
+            self._sink.report("E0410", message, entry.preload.span, help=help)
+            return None
         value = self.value_checker((), scope, conduit).check(entry.preload)
         folded = fold(value) if value is not None else None
         return folded.value if isinstance(folded, Constant) else None
 
-    def _check_preloads(self, outputs: list[Output]) -> None:
+    def _check_preloads(self, outputs: Iterable[Output]) -> None:
         chosen: dict[str, Output] = {}
         for output in outputs:
             if output.preload is None:
@@ -292,26 +322,27 @@ class LeafChecker:
         success = success_of(conduit)
         any_of: tuple[Match, ...] = ()
         inverted = False
-        patterns: list[Match] = []
         words: list[str] = []
         for tested in item.alternatives:
             if isinstance(tested.what, ast.Pattern):
                 words.append(tested.span.text)
-                patterns += self._declarations.pattern(tested.what, conduit.families) or ()
                 continue
-            words.append(tested.what)
             if success is None:
                 message = f"no status family of {conduit.name} says what success is"
-                self._sink.report("E0504", message, tested.span)
+                help = "for example `success bits [63:62] == 0;`"
+                self._sink.report("E0504", message, tested.span, help=help)
                 return None
-            if any_of:
-                self._sink.report("E0505", "this condition is said twice", tested.span)
+            if tested.what in words:
+                self._sink.report("E0505", f"`{tested.what}` is said twice", tested.span)
+            elif any_of:
+                message = "a call succeeds or fails: this condition always holds"
+                help = "an output without `on` is stored whenever the call completed"
+                self._sink.report("E0505", message, item.span, help=help)
+            words.append(tested.what)
             any_of, inverted = success, tested.what == "error"
-        excepted = [
-            match
-            for pattern in item.exceptions
-            for match in self._declarations.pattern(pattern, conduit.families) or ()
-        ]
+        listed = [t.what for t in item.alternatives if isinstance(t.what, ast.Pattern)]
+        patterns = self._declarations.patterns(listed, conduit.families, "E0505")
+        excepted = self._declarations.patterns(item.exceptions, conduit.families, "E0505")
         text = " or ".join(words)
         if item.exceptions:
             text += " except " + " or ".join(pattern.span.text for pattern in item.exceptions)
@@ -326,11 +357,7 @@ class LeafChecker:
         returned = {output.place.register: output.span for output in outputs}
         for clause in item.clauses:
             if isinstance(clause, ast.Clobbers):
-                listed = expand_registers(clause.registers, self._sink)
-                if ONLY_IF_ALLOWED in listed:
-                    message = "only leaves that hand over all registers may clobber rbp"
-                    self._sink.report("E0409", message, listed[ONLY_IF_ALLOWED])
-                clobbers |= set(listed) - {ONLY_IF_ALLOWED}
+                clobbers |= set(expand_registers(clause.registers, self._sink))
         for clause in item.clauses:
             if not isinstance(clause, ast.Preserves):
                 continue
@@ -374,7 +401,7 @@ def success_of(conduit: Conduit) -> tuple[Match, ...] | None:
 def _unknown(item: ast.Expr, parameters: tuple[Parameter, ...]) -> Expression:
     """A stand-in for a wrong expression that still reads the parameters it names."""
     names = {p.name: p for p in parameters}
-    found = [name for name in _names_in(item) if name in names]
+    found = [name for name in dict.fromkeys(names_in(item)) if name in names]
     if not found:
         return Constant(0)
     value: Expression = ParameterValue(found[0], names[found[0]].promise.possible)
@@ -382,12 +409,3 @@ def _unknown(item: ast.Expr, parameters: tuple[Parameter, ...]) -> Expression:
         from_parameter = ParameterValue(name, names[name].promise.possible)
         value = Binary("|", value, from_parameter)
     return value
-
-
-def _names_in(item: ast.Expr) -> list[str]:
-    if isinstance(item, ast.NameExpr):
-        return [item.name.text]
-    if isinstance(item, ast.BinaryExpr):
-        return _names_in(item.left) + _names_in(item.right)
-    return []
-

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from seamir.diagnostics import Diagnostics
 from seamir.model.conduits import ConduitChecker, Permissions
 from seamir.model.declarations import Declarations
-from seamir.model.entities import Conduit, Leaf, Wrapper
+from seamir.model.entities import CallSymbol, Conduit, Leaf, Wrapper
 from seamir.model.expressions import Constant, fold
 from seamir.model.leaves import CheckedLeaf, LeafChecker
 from seamir.model.scope import Scope, suggest
@@ -57,8 +57,10 @@ class Model:
 
         With `globs`, those of all files whose leaf or symbol matches one. Raises SeamError.
         """
-        if sum(len(scope.leaves) for scope in self._all) > MAXIMUM_LEAVES:
-            self.sink.report("E0208", f"more than {MAXIMUM_LEAVES} leaves in one compilation")
+        leaves = sum(len(versions) for scope in self._all for versions in scope.leaves.values())
+        if leaves > MAXIMUM_LEAVES:
+            message = f"{leaves} leaves in one compilation; the limit is {MAXIMUM_LEAVES}"
+            self.sink.report("E0214", message, help="compile the files one at a time")
             self.sink.stop_on_errors()
         for scope in self._named:
             self._check_declarations(scope)
@@ -91,6 +93,8 @@ class Model:
         targets = {id(leaf) for scope in scopes for leaf in self._wrapped(scope)}
         for scope in scopes:
             for item in scope.unit.file.items:
+                if isinstance(item, ast.WrapperItem | ast.LeafItem) and scope.is_repeated(item):
+                    continue
                 if isinstance(item, ast.WrapperItem):
                     if _passes(globs, item.leaf.text, item.name.text):
                         found += self._wrapper(item, scope)
@@ -132,22 +136,32 @@ class Model:
             return None
         if not found:
             names = {name for s in (scope, *scope.imported) for name in s.leaves}
-            hint = suggest(item.leaf.text, names)
+            hint = scope.elsewhere("leaf", item.leaf.text) or suggest(item.leaf.text, names)
             message = f"there is no leaf `{item.leaf.text}` here"
             self.sink.report("E0206", message, item.leaf.span, help=hint)
             return None
-        versions = ", ".join(str(version) for _, version, _ in found)
-        message = f"{item.leaf.text} has versions {versions}; say which one"
-        span = item.version.span if item.version else item.leaf.span
-        self.sink.report("E0206", message, span)
+        name, span = item.leaf.text, item.version.span if item.version else item.leaf.span
+        versions = ", ".join(map(str, sorted({version for _, version, _ in found})))
+        if len(fitting) > 1 and len({version for _, version, _ in fitting}) == 1:
+            notes = [(f"one {name} is here", leaf.name.span) for _, _, leaf in fitting]
+            self.sink.report("E0210", f"`{name}` has two meanings here", span, notes=notes)
+        elif item.version is not None:
+            message = f"{name} has no version {item.version.value}"
+            self.sink.report("E0206", message, span, help=f"its versions: {versions}")
+        else:
+            message = f"{name} has versions {versions}"
+            self.sink.report("E0206", message, span, help=f"say which: `{name} version N`")
         return None
 
     def _leaf(self, item: ast.LeafItem, scope: Scope) -> CheckedLeaf | None:
         key = id(item)
         if key not in self._leaves:
             conduit = self._conduit(item, scope)
-            leaf = self._leaf_checker.check(item, scope, conduit) if conduit else None
-            self._leaves[key] = CheckedLeaf(leaf, item, scope) if leaf else None
+            self._leaves[key] = (
+                CheckedLeaf(self._leaf_checker.check(item, scope, conduit), item, scope)
+                if conduit is not None
+                else None
+            )
         return self._leaves[key]
 
     def _conduit(self, item: ast.LeafItem, scope: Scope) -> Conduit | None:
@@ -187,6 +201,13 @@ class Model:
                 message = f"two functions would be called {wrapper.symbol}"
                 help = "give one of them a wrapper with another name"
                 self.sink.report("E0208", message, wrapper.span, notes=notes, help=help)
+        for wrapper in seen.values():
+            edges = wrapper.edges
+            for action in (edges.carry, edges.fault, *(action for _, action in edges.vectors)):
+                if isinstance(action, CallSymbol) and action.symbol in seen:
+                    notes = [("it is made here", seen[action.symbol].span)]
+                    message = f"{action.symbol} is made by this compilation, so it cannot be called"
+                    self.sink.report("E0208", message, action.span, notes=notes)
 
     def _check_numbers(self, wrappers: Iterable[Wrapper]) -> None:
         seen: dict[object, Leaf] = {}
@@ -196,7 +217,8 @@ class Model:
             if first.name != leaf.name:
                 notes = [("the first is here", first.span)]
                 message = f"{leaf.name} is selected like {first.name}: one leaf under two names"
-                self.sink.report("E0412", message, leaf.span, notes=notes)
+                help = "a second function for the same leaf is a wrapper"
+                self.sink.report("E0412", message, leaf.span, notes=notes, help=help)
 
 
 def _selection(leaf: Leaf) -> object:

@@ -47,8 +47,7 @@ REGISTERS: dict[str, Register] = {
 ABI_ORDER = {
     name: index
     for index, name in enumerate(
-        ("rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15")
-        + ("rbx", "rsi", "rdi", "rbp")
+        "rax rcx rdx r8 r9 r10 r11 r12 r13 r14 r15 rbx rsi rdi rbp".split()
     )
 }
 

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 from seamir.diagnostics import Diagnostics
+from seamir.model.names import check_not_register
 from seamir.syntax import ast
 from seamir.syntax.loader import Unit
 
@@ -23,6 +24,9 @@ _CODES = {
     ast.StatusesItem: ("statuses", "E0204"),
     ast.ConduitItem: ("conduit", "E0205"),
 }
+
+# How messages call those whose names are plurals.
+_SHOWN = {"operands": "set of operand ids", "statuses": "status family"}
 
 Named = (
     ast.TypeItem
@@ -50,22 +54,37 @@ class Scope:
         if isinstance(item, ast.Import):
             return
         if isinstance(item, ast.LeafItem):
-            version = item.version.value if item.version else 0
-            versions = self.leaves.setdefault(item.name.text, {})
-            earlier_leaf = versions.setdefault(version, item)
-            _report_twice(item.name, earlier_leaf.name, f"leaf {item.name.text}", sink)
+            self._declare_leaf(item, sink)
             return
         if isinstance(item, ast.WrapperItem):
             earlier_wrapper = self.wrappers.setdefault(item.name.text, item)
             _report_twice(item.name, earlier_wrapper.name, f"wrapper {item.name.text}", sink)
             return
         kind = _CODES[type(item)][0]
+        if kind in ("type", "constant"):
+            check_not_register(item.name, f"a {kind}", sink)
         earlier = self.own.setdefault((kind, item.name.text), item)
         _report_twice(item.name, earlier.name, f"{kind} {item.name.text}", sink)
         for scope in self.imported:
             other = scope.own.get((kind, item.name.text))
             if other is not None:
                 _report_twice(item.name, other.name, f"{kind} {item.name.text}", sink)
+
+    def _declare_leaf(self, item: ast.LeafItem, sink: Diagnostics) -> None:
+        name, version = item.name, item.version.value if item.version else 0
+        what = f"version {version} of leaf {name.text}" if version else f"leaf {name.text}"
+        earlier = self.leaves.setdefault(name.text, {}).setdefault(version, item)
+        _report_twice(name, earlier.name, what, sink)
+        for scope in self.imported:
+            other = scope.leaves.get(name.text, {}).get(version)
+            if other is not None:
+                _report_twice(name, other.name, what, sink)
+
+    def is_repeated(self, item: ast.LeafItem | ast.WrapperItem) -> bool:
+        """Whether the file has such an item before, which was reported."""
+        if isinstance(item, ast.WrapperItem):
+            return self.wrappers[item.name.text] is not item
+        return self.leaves[item.name.text][item.version.value if item.version else 0] is not item
 
     def find(self, kind: str, name: str) -> list[tuple[Scope, Named]]:
         """Where a name of a kind is defined among what this file sees."""
@@ -89,9 +108,9 @@ class Scope:
             code = _CODES[wanted][1] if wanted in _CODES else "E0201"
             sink.report(
                 code,
-                f"there is no {kind} `{name.text}` here",
+                f"there is no {_SHOWN.get(kind, kind)} `{name.text}` here",
                 name.span,
-                help=suggest(name.text, self.names(kind)) or self._elsewhere(kind, name.text),
+                help=self.elsewhere(kind, name.text) or suggest(name.text, self.names(kind)),
             )
             return None
         if len(found) > 1:
@@ -100,22 +119,30 @@ class Scope:
             return None
         return found[0]
 
-    def _elsewhere(self, kind: str, name: str) -> str | None:
+    def elsewhere(self, kind: str, name: str) -> str | None:
         """Imports are not transitive: says so when an import of an import has the name."""
-        for scope in self.imported:
-            for further in scope.imported:
-                if (kind, name) in further.own:
-                    source = further.unit.source.logical_name
-                    return f'imports are not transitive: add `import "{source}";`'
+        further = [other for scope in self.imported for other in scope.imported]
+        seen = {id(scope) for scope in self.imported}
+        while further:
+            scope = further.pop(0)
+            if id(scope) in seen:
+                continue
+            if (kind, name) in scope.own or (kind == "leaf" and name in scope.leaves):
+                source = scope.unit.source.logical_name
+                return f'imports are not transitive: add `import "{source}";`'
+            seen.add(id(scope))
+            further += scope.imported
         return None
 
     def find_leaf(self, name: str) -> list[tuple[Scope, int, ast.LeafItem]]:
-        """All versions of a leaf that this file sees."""
-        scopes = (self, *self.imported)
-        return [
+        """All versions of a leaf that this file sees; its own come first and hide others."""
+        own = self.leaves.get(name, {})
+        found = [(self, version, item) for version, item in own.items()]
+        return found + [
             (scope, version, item)
-            for scope in scopes
+            for scope in self.imported
             for version, item in scope.leaves.get(name, {}).items()
+            if version not in own
         ]
 
 
@@ -127,7 +154,9 @@ def _report_twice(name: ast.Name, earlier: ast.Name, what: str, sink: Diagnostic
 
 def suggest(name: str, known: Iterable[str]) -> str | None:
     """A help line that names a known name close to a wrong one."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.75)
+    cutoff = 0.75 if len(name) > 4 else 0.65
+    # Comparing is slow: only with names that could be meant, and never with endless ones.
+    longest = min(len(name) + 3, 64)
+    near = [word for word in known if len(name) - 3 <= len(word) <= longest]
+    close = get_close_matches(name, near, n=1, cutoff=cutoff)
     return f"did you mean `{close[0]}`?" if close else None
-
-

@@ -7,6 +7,7 @@ but the detail bits; bits a family ignores never take part.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from seamir.model.registers import ALL_BITS
@@ -27,6 +28,36 @@ class Match:
     def overlaps(self, other: Match) -> bool:
         """Whether some status matches both."""
         return (self.value ^ other.value) & self.mask & other.mask == 0
+
+
+class MatchSet:
+    """Matches by their masks, of which there are few: a long list is compared fast."""
+
+    def __init__(self, matches: Iterable[Match] = ()) -> None:
+        self._values: dict[int, set[int]] = {}
+        for match in matches:
+            self.add(match)
+
+    def add(self, match: Match) -> None:
+        """Adds a match."""
+        self._values.setdefault(match.mask, set()).add(match.value)
+
+    def covers(self, match: Match) -> bool:
+        """Whether one of the matches accepts every status that `match` accepts."""
+        return any(
+            mask & ~match.mask == 0 and match.value & mask in values
+            for mask, values in self._values.items()
+        )
+
+    def overlaps(self, other: MatchSet) -> bool:
+        """Whether some status is accepted by both sets."""
+        return any(
+            not {value & mask & other_mask for value in values}.isdisjoint(
+                {value & mask & other_mask for value in other_values}
+            )
+            for mask, values in self._values.items()
+            for other_mask, other_values in other._values.items()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +120,13 @@ class StatusFamily:
     doc: str
     span: Span
 
-    def matches(self, code: StatusCode, detail: int | str | None) -> tuple[Match, ...]:
-        """The comparisons of a pattern: `detail` is a value, "*" for any, None for exactly."""
+    def matches(self, code: StatusCode, detail: tuple[int, ...] | str | None) -> tuple[Match, ...]:
+        """The comparisons of a pattern: `detail` are values, "*" for any, None for exactly."""
         mask = ALL_BITS & ~self.ignored
-        extra = 0
+        extra = [0]
         if detail == "*":
             mask &= ~self.detail
-        elif isinstance(detail, int):
-            extra = detail << self.detail_low
-        return tuple(dict.fromkeys(Match(mask, (v | extra) & mask) for v in code.values))
+        elif isinstance(detail, tuple):
+            extra = [value << self.detail_low for value in detail]
+        values = [value | more for value in code.values for more in extra]
+        return tuple(dict.fromkeys(Match(mask, value & mask) for value in values))

@@ -7,7 +7,7 @@ compile time, such as that two values packed into one register share no bit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seamir.model.registers import ALL_BITS, slice_mask
 from seamir.source import Span
@@ -72,7 +72,7 @@ class Type:
     constants: tuple[int, ...] = ()
     c_name: str | None = None
     fields: tuple[Field, ...] = ()
-    base: Type | None = None
+    base: Type | None = field(default=None, compare=False)  # name and place say enough
     doc: str = ""
     span: Span | None = None
 
@@ -124,9 +124,13 @@ BUILTIN_TYPES: dict[str, Type] = {
 }
 
 
+# Stands for a type that is wrong, which was reported: its values fit wherever they are used.
+UNKNOWN_TYPE = Type("an unknown type", 64, False, "u64", Possible.exactly(0), 0, 0, 0)
+
+
 def bits_mask(fields: tuple[Field, ...]) -> int:
     """All bits that some field names."""
     mask = 0
-    for field in fields:
-        mask |= slice_mask(field.low, field.high)
+    for named in fields:
+        mask |= slice_mask(named.low, named.high)
     return mask

@@ -12,9 +12,10 @@ from seamir.model.expressions import (
     Expression,
     ParameterValue,
     TrapNumber,
+    fold,
     possible,
 )
-from seamir.model.registers import ALL_BITS, slice_mask
+from seamir.model.registers import ALL_BITS, REGISTERS, slice_mask
 from seamir.model.scope import Scope, suggest
 from seamir.model.statuses import StatusFamily
 from seamir.model.types import Type
@@ -69,19 +70,27 @@ class ValueChecker:
         if self._scope.find("constant", text):
             value = self._declarations.constant(item.name, self._scope)
             return None if value is None else Constant(value, text)
-        for family in self._families:
-            if text in family.codes:
-                return Constant(family.codes[text].values[0], text)
+        values = {f.name: f.codes[text].values[0] for f in self._families if text in f.codes}
+        if len(set(values.values())) > 1:
+            message = f"`{text}` has different values in {' and '.join(values)}"
+            help = f"write `{next(iter(values))}.{text}` or another of them"
+            self._sink.report("E0210", message, item.name.span, help=help)
+            return None
+        if values:
+            return Constant(next(iter(values.values())), text)
         self._report_unknown(item.name)
         return None
 
     def _report_unknown(self, name: ast.Name) -> None:
+        help: str | None
         if name.text == "trapnr":
-            help: str | None = "`trapnr` is known in the action of `on fault` only"
+            help = "`trapnr` is known in the action of `on fault` only"
+        elif name.text in REGISTERS:
+            help = "registers cannot be read; an output says what a call leaves in one"
         else:
             codes = [code for family in self._families for code in family.codes]
             known = [*self._parameters, *self._scope.names("constant"), *codes]
-            help = suggest(name.text, known)
+            help = self._scope.elsewhere("constant", name.text) or suggest(name.text, known)
         message = f"there is no parameter or constant `{name.text}` here"
         self._sink.report("E0202", message, name.span, help=help)
 
@@ -101,7 +110,9 @@ class ValueChecker:
         if item.operator == "|" and left.bits & right.bits:
             shared = _describe_bits(left.bits & right.bits)
             message = f"`{item.left.span.text}` and `{item.right.span.text}` may both have {shared}"
-            help = "give their types bits, such as u64[51:12], or shift one of them"
+            help: str | None = "give their types bits, such as u64[51:12], or shift one of them"
+            if isinstance(fold(value), Constant):
+                help = "use `+` to add constants"
             notes = [
                 (f"this value may have {_describe_bits(left.bits)}", item.left.span),
                 (f"this value may have {_describe_bits(right.bits)}", item.right.span),
@@ -116,7 +127,8 @@ class ValueChecker:
             lost = (left.bits << value.right.value) & ~ALL_BITS
             if item.operator == "<<" and lost:
                 message = f"`{item.left.span.text}` may lose bits when shifted that far"
-                self._sink.report("E0308", message, item.span)
+                help = "a slice shifts too, and has to be wide enough: `rcx[23:16] = ...`"
+                self._sink.report("E0308", message, item.span, help=help)
                 return False
         if item.operator in ("+", "-"):
             return self._check_mixing(item)
@@ -146,15 +158,22 @@ class ValueChecker:
         known = possible(value)
         if known.high < 1 << place.width:
             return True
+        constant = fold(value)
+        if isinstance(constant, Constant):
+            message = f"{constant.value:#x} does not fit {place}, which has {_count(place.width)}"
+            help = f"the largest value there is {(1 << place.width) - 1:#x}"
+            self._sink.report("E0304", message, item.span, help=help)
+            return False
         message = f"`{item.span.text}` may not fit {place}, which has {_count(place.width)}"
         lowest = (known.bits & -known.bits).bit_length() - 1
+        kind = self._type_of(item)
         help = "give it a type whose range or bits are small enough"
         if lowest > 0 and known.high >> lowest < 1 << place.width:
             help = f"write `{item.span.text} >> {lowest}`"
-        elif (place.low, place.high) != (0, 63) and not known.bits & ~slice_mask(
-            place.low, place.high
-        ):
-            help = f"the value is in position already: write `{place.register} = ...`"
+            if not known.bits & ~slice_mask(place.low, place.high):
+                help += ", or no slice: the value is in position already"
+        elif kind is not None and kind.signed:
+            help = "it may be negative, and then its sign fills 64 bits; use an unsigned type"
         self._sink.report("E0304", message, item.span, help=help)
         return False
 

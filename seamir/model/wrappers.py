@@ -9,16 +9,17 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from seamir.model.clauses import ClauseChecker, check_delivery
-from seamir.model.conduits import ConduitChecker, check_bits, report_overlap
+from seamir.model.clauses import ClauseChecker, check_delivery, report_repeats
+from seamir.model.conduits import ConduitChecker, report_overlap
 from seamir.model.declarations import Declarations
-from seamir.model.entities import Again, Edges, Operand, Parameter, Trap, Wrapper
+from seamir.model.entities import NOWHERE, Again, Edges, Operand, Parameter, Trap, Wrapper
 from seamir.model.expressions import parameters_of
 from seamir.model.leaves import CheckedLeaf, LeafChecker
 from seamir.model.names import check_c_name
+from seamir.model.order import names_in
 from seamir.model.registers import slice_mask
 from seamir.model.scope import Scope, suggest
-from seamir.model.types import Type
+from seamir.model.types import UNKNOWN_TYPE, Type
 from seamir.source import Span
 from seamir.syntax import ast
 
@@ -46,15 +47,13 @@ class WrapperChecker:
         """The wrapper of an item, or the default one of a leaf."""
         leaf, leaf_clauses = checked.leaf, checked.item.clauses
         clauses = item.clauses if item is not None else ()
+        report_repeats(clauses, self._sink)
         own_scope = scope or checked.scope
         typed = self._parameters(checked, item, own_scope)
         operands = self._operands(checked, clauses, typed, own_scope)
         parameters = self._used(checked, typed, operands, item)
         names = {p.name for p in parameters}
-        outputs = tuple(
-            replace(output, in_out=output.name in names)
-            for output in leaf.outputs
-        )
+        outputs = tuple(replace(output, in_out=output.name in names) for output in leaf.outputs)
         inner = ClauseChecker(
             self._declarations,
             leaf.conduit,
@@ -74,7 +73,7 @@ class WrapperChecker:
         check_delivery(delivery, outputs, keep, self._declarations)
         noreturn = _flag(leaf_clauses, "noreturn") or _flag(clauses, "noreturn")
         if noreturn is not None:
-            self._check_noreturn(noreturn, checked, again)
+            self._check_noreturn(noreturn, checked, again, clauses)
         symbol = item.name.text if item else default_symbol(leaf.name, leaf.version)
         name = item.name if item else ast.Name(symbol, checked.item.name.span)
         check_c_name(name, "a function", self._sink)
@@ -130,6 +129,8 @@ class WrapperChecker:
 
     def _check_type(self, entry: ast.Parameter, kind: Type, original: Parameter) -> bool:
         promise = original.promise
+        if promise == UNKNOWN_TYPE:
+            return True
         related = kind.base is None or promise.derives_from(kind) or kind.derives_from(promise)
         if not related:
             message = f"{entry.name.text} is {promise.name}, and {kind.name} is something else"
@@ -163,7 +164,7 @@ class WrapperChecker:
             for clause in resumed
             for step in clause.steps
             if isinstance(step, ast.StepAssign)
-            for name in _names(step.value)
+            for name in names_in(step.value)
         }
         original = {n for operand in checked.leaf.operands for n in parameters_of(operand.value)}
         listed = {p.name.text for p in item.parameters} if item and item.parameters else set()
@@ -205,10 +206,14 @@ class WrapperChecker:
                 if other.place.register == operand.place.register
                 and not slice_mask(other.place.low, other.place.high) & ~mask
             ]
+            if operand.place.register == NOWHERE:
+                continue
             if not replaced:
                 message = f"{leaf.name} has no operand in {operand.place} to replace"
                 notes = [("the leaf is here", leaf.span)]
-                self._sink.report("E0414", message, operand.span, notes=notes)
+                help = f"its operands are in {', '.join(str(o.place) for o in leaf.operands)}"
+                help = help if leaf.operands else "it has no operands"
+                self._sink.report("E0414", message, operand.span, notes=notes, help=help)
                 continue
             remaining = [other for other in remaining if other not in replaced]
             if not report_overlap(operand.place, remaining, self._sink):
@@ -217,9 +222,7 @@ class WrapperChecker:
 
     # -- outcomes
 
-    def _edges(
-        self, checked: CheckedLeaf, clauses: tuple[ast.Clause, ...], scope: Scope
-    ) -> Edges:
+    def _edges(self, checked: CheckedLeaf, clauses: tuple[ast.Clause, ...], scope: Scope) -> Edges:
         conduit = checked.leaf.conduit
         edges = conduit.edges
         for items, where in ((checked.item.clauses, checked.scope), (clauses, scope)):
@@ -230,7 +233,11 @@ class WrapperChecker:
         return edges
 
     def _check_noreturn(
-        self, place: Span, checked: CheckedLeaf, again: tuple[Again, ...]
+        self,
+        place: Span,
+        checked: CheckedLeaf,
+        again: tuple[Again, ...],
+        clauses: tuple[ast.Clause, ...],
     ) -> None:
         for output in checked.leaf.outputs[:1]:
             notes = [("the output is here", output.span)]
@@ -240,6 +247,15 @@ class WrapperChecker:
             notes = [("the clause is here", clause.span)]
             message = "a call that does not return has no status to act on"
             self._sink.report("E0607", message, place, notes=notes)
+        for item in (*checked.item.clauses, *clauses):
+            if isinstance(item, ast.Outcome) and not isinstance(item.action, ast.TrapAction):
+                message = "a function that does not return traps if the call does not complete"
+            elif isinstance(item, ast.Check) and item.status is not None:
+                message = "a function that does not return has no status to return"
+            else:
+                continue
+            notes = [("it is said here that it does not return", place)]
+            self._sink.report("E0607", message, item.span, notes=notes, help="use `trap`")
 
 
 def trap_everywhere(edges: Edges, place: Span) -> Edges:
@@ -265,11 +281,3 @@ def _deprecated(clauses: tuple[ast.Clause, ...]) -> str | None:
     if found is None:
         return None
     return found.reason.value if found.reason else "do not use it in new code"
-
-
-def _names(item: ast.Expr) -> set[str]:
-    if isinstance(item, ast.NameExpr):
-        return {item.name.text}
-    if isinstance(item, ast.BinaryExpr):
-        return _names(item.left) | _names(item.right)
-    return set()
