@@ -54,8 +54,8 @@ __all__ = [
     "LoadKind",
     "Member",
     "Plan",
-    "Returns",
     "ReturnValue",
+    "Returns",
     "SetBits",
     "Struct",
     "Trap",
@@ -254,10 +254,14 @@ class Plan:
 
 def _print(plan: Plan) -> list[str]:
     number = "" if plan.number is None else f" = {plan.number}"
-    lines = [f"plan {plan.symbol}: {plan.leaf}{number} version {plan.version} via {plan.conduit.name}"]
+    lines = [
+        f"plan {plan.symbol}: {plan.leaf}{number} version {plan.version} via {plan.conduit.name}"
+    ]
     for argument in plan.arguments:
         optional = " optional" if argument.optional else ""
-        lines.append(f"  argument {argument.name}: {argument.kind.value} {argument.type.name}{optional}")
+        lines.append(
+            f"  argument {argument.name}: {argument.kind.value} {argument.type.name}{optional}"
+        )
     for item in plan.inputs:
         where = item.argument if item.offset is None else f"[{item.argument} + {item.offset}]"
         lines.append(f"  input {item.name} = {where} {item.type.width} bits, {item.type.extension}")

@@ -124,18 +124,14 @@ class _Lowering:
             if parameter.name in in_out and self._delivery_kind == "struct":
                 continue
             arguments.append(
-                Argument(
-                    parameter.name, kind, parameter.type, False, parameter.doc, parameter.span
-                )
+                Argument(parameter.name, kind, parameter.type, False, parameter.doc, parameter.span)
             )
         if self._struct is not None:
             place = self._wrapper.outputs[0].span
             doc = "takes the outputs"
             u64 = BUILTIN_TYPES["u64"]
             name = self._struct_argument
-            arguments.append(
-                Argument(name, ArgumentKind.STRUCT, u64, self._optional, doc, place)
-            )
+            arguments.append(Argument(name, ArgumentKind.STRUCT, u64, self._optional, doc, place))
         if self._delivery_kind == "pointers":
             arguments += [
                 Argument(

@@ -10,13 +10,22 @@ from dataclasses import replace
 
 from seamir.ir.leaf import Check, Plan
 from seamir.ir.verify import verify
-from seamir.model.entities import Again, CallSymbol, CarryRegister, Edges, ReturnValue, SetBits, Trap
+from seamir.model.entities import (
+    Again,
+    CallSymbol,
+    CarryRegister,
+    Edges,
+    ReturnValue,
+    SetBits,
+    Trap,
+)
 from seamir.model.expressions import fold
 from seamir.model.registers import ALL_BITS
 from seamir.model.statuses import Match
 
 Pass = Callable[[Plan], Plan]
 SIGN = 1 << 63
+LOW_HALF = 0xFFFF_FFFF
 
 
 def fold_constants(plan: Plan) -> Plan:
@@ -53,7 +62,8 @@ def choose_guard(plan: Plan) -> Plan:
     """Finds the one test that the hot path makes before it looks at the clauses.
 
     It holds for every status that some clause matches. Bit 63 is tested alone where it decides,
-    as on x86 that is one instruction without a constant.
+    as on x86 that is one instruction without a constant. Other guards have constants that an
+    instruction can hold, so that none takes up a register in the loop.
     """
     matches = [match for clause in plan.again for match in clause.matches]
     if not matches:
@@ -61,9 +71,20 @@ def choose_guard(plan: Plan) -> Plan:
     common = ALL_BITS
     for match in matches:
         common &= match.mask & ~(match.value ^ matches[0].value)
-    if common & SIGN and matches[0].value & SIGN:
+    value = matches[0].value & common
+    if value & SIGN:
         return replace(plan, guard=Match(SIGN, SIGN))
-    return replace(plan, guard=Match(common, matches[0].value & common))
+    if _is_immediate(common) and _is_immediate(value):
+        return replace(plan, guard=Match(common, value))
+    # Half of it, by preference one that TDX_SUCCESS, 0, does not pass.
+    high, low = ALL_BITS & ~LOW_HALF & common, LOW_HALF & common
+    half = low if value & low and not value & high else high or low
+    return replace(plan, guard=Match(half, value & half))
+
+
+def _is_immediate(value: int) -> bool:
+    """Whether it is the sign-extended 32-bit constant of an instruction."""
+    return value < 1 << 31 or value >= (1 << 64) - (1 << 31)
 
 
 def drop_idle_checks(plan: Plan) -> Plan:
@@ -86,7 +107,12 @@ def _sorted_clause(clause: Again) -> Again:
     return replace(clause, matches=tuple(sorted(unique, key=lambda m: (m.value, m.mask))))
 
 
-PASSES: tuple[Pass, ...] = (fold_constants, drop_idle_checks, order_clauses, choose_guard)
+PASSES: tuple[Pass, ...] = (
+    fold_constants,
+    drop_idle_checks,
+    order_clauses,
+    choose_guard,
+)
 
 
 def run_passes(plan: Plan) -> Plan:

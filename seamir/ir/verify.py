@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from seamir.ir.leaf import ArgumentKind, LoadKind, Plan, Returns
 from seamir.model.entities import CallSymbol, CarryRegister, ReturnValue, SetBits
-from seamir.model.expressions import parameters_of
-from seamir.model.registers import ALL_BITS, REGISTERS, slice_mask
+from seamir.model.expressions import Binary, Expression, TrapNumber, parameters_of
+from seamir.model.registers import ALL_BITS, REGISTERS, WIDTH, slice_mask
 
 LARGEST_BOUND = 65_535
 _TARGET_SECTIONS = (".text", ".noinstr.text")
@@ -25,6 +25,9 @@ def verify(plan: Plan, after: str) -> None:
     """Raises DefectError with all rules that the plan breaks; `after` names the stage."""
     broken = [
         *_check_names(plan),
+        *_check_symbols(plan),
+        *_check_bits(plan),
+        *_check_trap_numbers(plan),
         *_check_loads(plan),
         *_check_destroyed(plan),
         *_check_again(plan),
@@ -39,18 +42,25 @@ def _check_names(plan: Plan) -> Iterator[str]:
     if len(set(arguments)) != len(arguments):
         yield "an argument is there twice"
     inputs = {item.name for item in plan.inputs}
+    values = {a.name for a in plan.arguments if a.kind is ArgumentKind.VALUE}
     for item in plan.inputs:
         if item.argument not in arguments:
             yield f"input {item.name} comes from no argument"
+        elif (item.argument in values) != (item.offset is None):
+            yield f"input {item.name} takes a pointer for a value or a value for a pointer"
     read = {name for load in plan.loads for name in parameters_of(load.value)}
+    read |= {n for load in plan.loads for fill in load.fills for n in parameters_of(fill.value)}
     for clause in plan.again:
         for step in clause.steps:
             read |= parameters_of(step.value) if isinstance(step, SetBits) else set()
-    for name in read - inputs:
+    for name in sorted(read - inputs):
         yield f"{name} is no input"
     for check in plan.checks:
         if check.input not in inputs:
             yield f"check of {check.input}, which is no input"
+
+
+def _check_symbols(plan: Plan) -> Iterator[str]:
     if not plan.symbol.isidentifier() or not plan.symbol.isascii():
         yield f"symbol {plan.symbol!r} is no identifier"
     if plan.section not in _TARGET_SECTIONS:
@@ -59,6 +69,29 @@ def _check_names(plan: Plan) -> Iterator[str]:
     for symbol in symbols:
         if not symbol.isidentifier() or not symbol.isascii():
             yield f"called symbol {symbol!r} is no identifier"
+
+
+def _check_bits(plan: Plan) -> Iterator[str]:
+    places = [plan.status, *(delivery.place for delivery in plan.deliveries)]
+    places += [s.place for c in plan.again for s in c.steps if isinstance(s, SetBits)]
+    for place in places:
+        if place.register not in REGISTERS or not 0 <= place.low <= place.high < WIDTH:
+            yield f"there are no bits {place}"
+
+
+def _check_trap_numbers(plan: Plan) -> Iterator[str]:
+    values = [load.value for load in plan.loads]
+    values += [s.value for c in plan.again for s in c.steps if isinstance(s, SetBits)]
+    if isinstance(plan.edges.carry, ReturnValue | CallSymbol) and plan.edges.carry.value:
+        values.append(plan.edges.carry.value)
+    if any(_reads_trap_number(value) for value in values):
+        yield "the trap number is read where there is none"
+
+
+def _reads_trap_number(value: Expression) -> bool:
+    if isinstance(value, Binary):
+        return _reads_trap_number(value.left) or _reads_trap_number(value.right)
+    return isinstance(value, TrapNumber)
 
 
 def _actions(plan: Plan) -> Iterator[object]:
@@ -104,9 +137,9 @@ def _check_destroyed(plan: Plan) -> Iterator[str]:
     if (plan.edges.fault is not None or plan.edges.vectors) and not plan.instruction.may_fault:
         yield "a fault edge without fault"
     for action in _actions(plan):
-        if isinstance(action, ReturnValue | CallSymbol) and action.value is not None:
-            if parameters_of(action.value):
-                yield "an action reads a parameter"
+        value = action.value if isinstance(action, ReturnValue | CallSymbol) else None
+        if value is not None and parameters_of(value):
+            yield "an action reads a parameter"
 
 
 def _check_again(plan: Plan) -> Iterator[str]:

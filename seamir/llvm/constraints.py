@@ -58,6 +58,10 @@ def call_assembly(plan: Plan, target: Target) -> CallAssembly:
     parts += [f"{{{name}}}" for name in inputs]
     parts += ["!i"] * len(edges)
     parts += [f"~{{{name}}}" for name in clobbers]
+    if plan.destroys_simd and "simd" in target.features:
+        parts += [f"~{{xmm{number}}}" for number in range(16)]
+    if plan.destroys_simd and "simd" in target.features:
+        parts += [f"~{{xmm{number}}}" for number in range(16)]
     parts += ["~{memory}"] if plan.destroys_memory else []
     parts += ["~{flags}"]
     first_label = len(outputs) + len(inputs)
@@ -90,6 +94,8 @@ def _text(plan: Plan, target: Target, labels: dict[str, str]) -> str:
 def escape(text: str) -> str:
     """The text as LLVM writes it between quotes."""
     return "".join(
-        c if 32 <= ord(c) < 127 and c not in '"\\' else "".join(f"\\{b:02X}" for b in c.encode())
+        c
+        if 32 <= ord(c) < 127 and c not in '"\\'
+        else "".join(f"\\{b:02X}" for b in c.encode("utf-8", "replace"))
         for c in text
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from llvmlite import ir
 
 from seamir.ir.leaf import Plan
-from seamir.llvm.constraints import escape
 from seamir.llvm.extensions import add_module_flag
 from seamir.source import Source, Span
 
@@ -44,7 +43,7 @@ class DebugInfo:
         name = source.logical_name or source.name
         if name not in self._files:
             self._files[name] = self._module.add_debug_info(
-                "DIFile", {"filename": escape(name), "directory": ""}
+                "DIFile", {"filename": _encodable(name), "directory": ""}
             )
         return self._files[name]
 
@@ -79,3 +78,8 @@ class DebugInfo:
         return self._module.add_debug_info(
             "DILocation", {"line": line, "column": column, "scope": scope}
         )
+
+
+def _encodable(name: str) -> str:
+    """A file name that has UTF-8; the name on disk may be any bytes."""
+    return name.encode("utf-8", "replace").decode("utf-8")

@@ -7,6 +7,9 @@ from typing import Any
 
 from llvmlite import ir
 
+# llvmlite makes a table when it first escapes a string, and another thread could see half of it.
+ir.values._escape_string("")
+
 
 class CallBranch(ir.instructions.CallInstr):  # type: ignore[misc]  # llvmlite has no types
     """`callbr`: inline assembly that falls through or jumps to one of the indirect blocks."""
