@@ -18,7 +18,10 @@ from seamir.targets import Target
 
 COLUMNS = 100  # of a source line that a comment shows
 _LOCATION = re.compile(r"\t\.loc\t(\d+) (\d+) (\d+)")
-_FILE = re.compile(r'\t\.file\t(\d+) (?:"[^"]*" )?"([^"]*)"')
+_QUOTED = r'"((?:[^"\\]|\\.)*)"'
+_FILE = re.compile(rf"\t\.file\t(\d+) {_QUOTED}(?: {_QUOTED})?")  # number, folder, name
+_ESCAPED = re.compile(rb"\\([0-7]{3}|.)")
+_ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _LABEL = re.compile(r"([A-Za-z_.][A-Za-z0-9_.$]*):")
 _IMMEDIATE = re.compile(r"(\t[a-z]+([bwlq])\t\$)(-?\d+)(?=,)")
 _WIDTHS = {"b": 8, "w": 16, "l": 32, "q": 64}  # bits of an operand, by suffix of the mnemonic
@@ -41,7 +44,7 @@ class _Annotator:
         self._plans = {plan.symbol: plan for plan in plans}
         self._target = target
         self._sources = _sources(plans)
-        self._files: dict[str, Source] = {}
+        self._files: dict[str, Source | None] = {}
         self._used: set[str] = set()
         self._shown: tuple[str, str] | None = None
         self._in_function = False
@@ -51,6 +54,9 @@ class _Annotator:
         self._used = {
             name for line in lines for name in _TEMPORARY.findall(line) if line != f"{name}:"
         }
+        for file in filter(None, map(_FILE.match, lines)):
+            path = b"/".join(_unquote(part) for part in file.groups()[1:] if part is not None)
+            self._files[file.group(1)] = self._sources.get(path)
         body = [result for line in lines for result in self._line(line)]
         return "\n".join(_squeeze([*self._beginning(lines), *body])) + "\n"
 
@@ -64,28 +70,26 @@ class _Annotator:
         ]
 
     def _line(self, line: str) -> list[str]:
-        if _DROPPED.match(line) or (not line and self._in_function):
+        """The lines that become of one of LLVM's."""
+        location, label = _LOCATION.match(line), _LABEL.fullmatch(line)
+        if self._is_dropped(line):
             return []
-        if line.endswith(":") and _TEMPORARY.fullmatch(line[:-1]) and line[:-1] not in self._used:
-            return []
-        if line.startswith("\t.section\t.debug_") or line.startswith("\t.section\t.note"):
-            return [line] if "GNU-stack" in line or "gnu" in line else []
-        file = _FILE.match(line)
-        if file:
-            found = self._sources.get(file.group(2))
-            if found is not None:
-                self._files[file.group(1)] = found
-            return []
-        location = _LOCATION.match(line)
         if location:
-            return [*self._source_line(*location.groups()), line.split(" is_stmt")[0]]
-        label = _LABEL.fullmatch(line)
+            return [*self._source_line(*location.groups()), line.partition(" is_stmt")[0]]
         if label and label.group(1) in self._plans:
             self._shown, self._in_function = None, True
             return [*self._heading(self._plans[label.group(1)]), line]
         if line.startswith("\t.size\t"):
             self._in_function = False
         return [_IMMEDIATE.sub(_hexadecimal, line)]
+
+    def _is_dropped(self, line: str) -> bool:
+        """Whether a line is about debug data, is repeated at the beginning, or nobody needs it."""
+        if line.startswith(("\t.section\t.debug_", "\t.section\t.note")):
+            return "GNU-stack" not in line and "gnu" not in line
+        unused = _TEMPORARY.fullmatch(line[:-1]) is not None and line[:-1] not in self._used
+        blank = not line and self._in_function
+        return bool(_DROPPED.match(line) or _FILE.match(line)) or unused or blank
 
     def _heading(self, plan: Plan) -> list[str]:
         lines = [_RULE, f"# {plan.symbol}: {leaf_words(plan)}", "#"]
@@ -120,9 +124,9 @@ def _hexadecimal(immediate: re.Match[str]) -> str:
     return f"{before}{value & ((1 << _WIDTHS[suffix]) - 1):#x}"
 
 
-def _sources(plans: Sequence[Plan]) -> dict[str, Source]:
+def _sources(plans: Sequence[Plan]) -> dict[bytes, Source]:
     """Every source that some part of a plan comes from, by the name in the line table."""
-    found: dict[str, Source] = {}
+    found: dict[bytes, Source] = {}
     for plan in plans:
         actions = [plan.edges.carry, plan.edges.fault, *(a for _, a in plan.edges.vectors)]
         spans = [plan.span, *(action.span for action in actions if action is not None)]
@@ -131,8 +135,22 @@ def _sources(plans: Sequence[Plan]) -> dict[str, Source]:
         spans += [clause.span for clause in plan.again]
         spans += [step.span for clause in plan.again for step in clause.steps]
         for span in spans:
-            found.setdefault(span.source.logical_name or span.source.name, span.source)
+            found.setdefault(_encoded(span.source.logical_name or span.source.name), span.source)
     return found
+
+
+def _encoded(name: str) -> bytes:
+    return name.encode("utf-8", "replace")
+
+
+def _unquote(text: str) -> bytes:
+    """The bytes that LLVM prints as the inside of a quoted string."""
+
+    def replaced(escape: re.Match[bytes]) -> bytes:
+        word = escape.group(1)
+        return bytes([int(word, 8)]) if len(word) == 3 else _ESCAPES.get(word, word)
+
+    return _ESCAPED.sub(replaced, text.encode("ascii"))
 
 
 def _join_bytes(lines: Sequence[str], plans: dict[str, Plan]) -> list[str]:

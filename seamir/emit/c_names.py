@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import zlib
+from dataclasses import dataclass
 from enum import Enum
 
 from seamir.diagnostics import Diagnostics
 from seamir.emit.text import plain
 from seamir.model.types import BUILTIN_TYPES, Type
-from seamir.records import dataclass
 from seamir.source import Span
 
 _C_BASE = {"ptr": "void *"}

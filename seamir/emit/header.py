@@ -166,13 +166,18 @@ def _function(plan: Plan, target: Target, names: Names) -> list[str]:
     for argument in plan.arguments:
         what = f"parameter {argument.name} of {plan.symbol}"
         names.take(argument.name, Kind.LOCAL, what, argument.span, "parameter")
+    return [*_kernel_doc(plan, target), *declaration(plan)]
+
+
+def declaration(plan: Plan) -> list[str]:
+    """The lines of the function's prototype."""
     parameters = [declare(_argument_type(plan, a), a.name) for a in plan.arguments]
     head, tail = f"u64 {plan.symbol}", ";"
     if plan.returns is Returns.STATUS_AND_VALUE:
         head = f"struct {result_tag(plan)} {plan.symbol}"
     elif plan.returns is Returns.NOTHING:
         head, tail = f"void {plan.symbol}", " __attribute__((noreturn));"
-    return [*_kernel_doc(plan, target), *prototype(head, parameters, tail, COLUMNS)]
+    return prototype(head, parameters, tail, COLUMNS)
 
 
 def _argument_type(plan: Plan, argument: Argument) -> str:

@@ -6,6 +6,8 @@ the order in which they are stored. Text in rows is harmless in comments, but fo
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from seamir.emit.text import plain
 from seamir.ir.leaf import ArgumentKind, Delivery, Fill, Load, LoadKind, Plan
 from seamir.model.expressions import (
@@ -19,7 +21,6 @@ from seamir.model.expressions import (
     show,
 )
 from seamir.model.registers import ABI_ORDER, ALL_BITS
-from seamir.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

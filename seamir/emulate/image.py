@@ -8,9 +8,9 @@ runs the code sees the call.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from seamir.objects.elf import ObjectFile, Relocation, Section
-from seamir.records import dataclass
 from seamir.targets import Target
 
 PAGE = 0x1000

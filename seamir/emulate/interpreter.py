@@ -7,6 +7,7 @@ everything that the caller and the other side can observe. Read it from `interpr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from seamir.emulate.script import (
     Carry,
@@ -32,7 +33,6 @@ from seamir.model.entities import (
 from seamir.model.expressions import evaluate
 from seamir.model.registers import ALL_BITS, slice_mask
 from seamir.model.types import Type
-from seamir.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

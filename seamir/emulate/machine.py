@@ -9,6 +9,7 @@ trusts a destroyed register or flag is found out.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from seamir.emulate.image import PAGE, UD2, lay_out
 from seamir.emulate.junk import Junk
@@ -24,7 +25,6 @@ from seamir.emulate.script import (
 from seamir.ir.leaf import CallSymbol, Plan, Returns
 from seamir.model.registers import REGISTERS
 from seamir.objects.elf import read_object
-from seamir.records import dataclass, field
 from seamir.targets import Target
 
 DATA_START = 0x1000_0000  # the caller's memory; every region is within it

@@ -8,11 +8,11 @@ interpreter and the machine both ask it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from seamir.ir.leaf import Plan
 from seamir.model.registers import ALL_BITS
-from seamir.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

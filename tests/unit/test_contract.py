@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import replace
 
+import documented_plans as made
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +37,6 @@ from seamir.model.expressions import Binary, Constant, show
 from seamir.model.registers import ALL_BITS
 from seamir.model.types import Type, possible_of
 from seamir.targets import select_target
-from tests import documented_plans as made
 
 KERNEL = select_target("linux-kernel")
 WITHOUT_TABLE = select_target("linux-kernel", ("-fixup",))

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import documented_plans as made
 import pytest
 
 from seamir.diagnostics import SeamError
@@ -15,7 +16,6 @@ from seamir.emit.header import emit_header
 from seamir.ir.leaf import ArgumentKind, Member, Plan, Struct
 from seamir.model.types import BUILTIN_TYPES, Type
 from seamir.targets import select_target
-from tests import documented_plans as made
 
 KERNEL = select_target("linux-kernel")
 

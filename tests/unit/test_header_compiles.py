@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import documented_plans as made
 import pytest
 
 from seamir.emit.header import emit_header
 from seamir.ir.leaf import Member, Plan
 from seamir.model.types import Field
 from seamir.targets import select_target
-from tests import documented_plans as made
 
 KERNEL = select_target("linux-kernel")
 COMPILERS = {

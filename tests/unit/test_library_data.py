@@ -29,7 +29,13 @@ STATUSES = json.loads((DATA / "status_codes.json").read_text())
 FILES = ("types", "status", "conduits", "host")
 
 # The leaves of tdx/host.seam: what Linux's tdx.c exports to KVM, less TDH.VP.ENTER.
-WRAPPED = ["TDH.MNG.ADDCX", "TDH.MEM.PAGE.ADD", "TDH.MEM.SEPT.ADD", "TDH.VP.ADDCX", "TDH.MEM.PAGE.AUG", "TDH.MEM.RANGE.BLOCK", "TDH.MNG.KEY.CONFIG", "TDH.MNG.CREATE", "TDH.VP.CREATE", "TDH.MNG.RD", "TDH.MR.EXTEND", "TDH.MR.FINALIZE", "TDH.VP.FLUSH", "TDH.MNG.VPFLUSHDONE", "TDH.MNG.KEY.FREEID", "TDH.MNG.INIT", "TDH.VP.RD", "TDH.VP.WR", "TDH.VP.INIT", "TDH.PHYMEM.PAGE.RECLAIM", "TDH.MEM.TRACK", "TDH.MEM.PAGE.REMOVE", "TDH.PHYMEM.CACHE.WB", "TDH.PHYMEM.PAGE.WBINVD"]
+WRAPPED = """
+    TDH.MNG.ADDCX TDH.MEM.PAGE.ADD TDH.MEM.SEPT.ADD TDH.VP.ADDCX TDH.MEM.PAGE.AUG
+    TDH.MEM.RANGE.BLOCK TDH.MNG.KEY.CONFIG TDH.MNG.CREATE TDH.VP.CREATE TDH.MNG.RD
+    TDH.MR.EXTEND TDH.MR.FINALIZE TDH.VP.FLUSH TDH.MNG.VPFLUSHDONE TDH.MNG.KEY.FREEID
+    TDH.MNG.INIT TDH.VP.RD TDH.VP.WR TDH.VP.INIT TDH.PHYMEM.PAGE.RECLAIM TDH.MEM.TRACK
+    TDH.MEM.PAGE.REMOVE TDH.PHYMEM.CACHE.WB TDH.PHYMEM.PAGE.WBINVD
+    """.split()
 
 # Parameter or output of the library: what the data calls the bits that it stands for.
 INPUT_MEANING = {
@@ -373,7 +379,7 @@ def test_success_and_details() -> None:
         success = any(match.accepts(status) for match in plan.success)
         assert success == (status >> 62 == 0)
         assert status & family.detail == 0
-    busy = family.matches(family.codes["TDX_OPERAND_BUSY"], 0x92)
+    busy = family.matches(family.codes["TDX_OPERAND_BUSY"], (0x92,))
     assert [match.accepts(0x8000020000000092) for match in busy] == [True]
     assert [match.accepts(0x9000020000000092) for match in busy] == [True], "bit 60 is a hint"
     assert [match.accepts(0x8000020000000080) for match in busy] == [False]

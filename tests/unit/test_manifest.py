@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
+import documented_plans as made
 import jsonschema
 import pytest
 
@@ -18,7 +19,6 @@ from seamir.model.expressions import Constant, Expression, ParameterValue, TrapN
 from seamir.model.registers import ALL_BITS
 from seamir.model.types import Type
 from seamir.targets import TARGETS, select_target
-from tests import documented_plans as made
 
 SCHEMA = json.loads((files("seamir.emit") / "manifest.schema.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

@@ -5,7 +5,7 @@ import random
 import struct
 from functools import cache
 
-import llvmlite.binding as llvm  # type: ignore[import-untyped]  # llvmlite has no stubs
+import llvmlite.binding as llvm
 import pytest
 
 from seamir.objects.cost import Cost, measure
