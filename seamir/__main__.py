@@ -1,25 +1,55 @@
-"""The command `seamir`: nothing but the command line and what to do about defects."""
+"""The command `seamir`: runs the command line, and says what to do about defects.
+
+Exit statuses: that of the command; 130 when interrupted; 70 for a defect of the compiler.
+"""
 
 from __future__ import annotations
 
 import sys
 
+INTERRUPTED = 130  # as shells report SIGINT
+DEFECT = 70
+
 
 def run() -> None:
-    """Runs the command line; a defect of the compiler exits with 70 and says where to report it."""
-    from seamir.cli import main
+    """Runs the command line and exits; no user sees a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            # What a terminal's encoding lacks is shown as an escape.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(_run())
 
+
+def _run() -> int:
     try:
-        main(prog_name="seamir")
-    except Exception as error:  # the last line of defence: no user sees a traceback
-        place = _place(error)
-        print(f"seamir: defect: {type(error).__name__}: {error}{place}", file=sys.stderr)
-        print(
-            "seamir: this is a mistake in seamir, not in your file; please report it with the "
-            "file and the command line",
-            file=sys.stderr,
-        )
-        sys.exit(70)
+        from seamir.cli import main_status
+
+        return main_status()
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return INTERRUPTED
+    except OSError as error:
+        # Files have their own errors: what has no name here is the standard output.
+        if error.filename is not None:
+            return _defect(error)
+        _say(f"cannot write the output: {error.strerror}")
+        return 1
+    except Exception as error:  # the last line of defence
+        return _defect(error)
+
+
+def _defect(error: Exception) -> int:
+    _say(f"defect: {type(error).__name__}: {error}{_place(error)}")
+    _say(
+        "this is a mistake in seamir, not in your file; please report it with the file and the "
+        "command line"
+    )
+    return DEFECT
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:
+        print(f"seamir: {text}", file=sys.stderr)
 
 
 def _place(error: BaseException) -> str:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
 
 from seamir import compiler
 from seamir.diagnostics import Diagnostic, SeamError, printable, render
+from seamir.ir.leaf import Plan
 from seamir.targets import DEFAULT_TARGET, FEATURES, TARGETS
 from seamir.version import VERSION
-from seamir.writing import depfile_text, write_files
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
 BAD_REQUEST = frozenset({"E0801", "E0802", "E0803", "E0806", "E0809"})
 
@@ -35,7 +35,27 @@ class SeamCommand(click.Command):
             ctx.exit(2 if codes <= BAD_REQUEST else 1)
 
 
-def _show(diagnostics: Sequence[Diagnostic]) -> None:
+def _once(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Each diagnostic once, though several files may import the file that it is about."""
+    return list({diagnostic.render(): diagnostic for diagnostic in diagnostics}.values())
+
+
+def _each(names: Iterable[str], function: Callable[[str], Result]) -> list[Result]:
+    """What the function makes of each name; raises SeamError with the errors of all of them."""
+    results: list[Result] = []
+    errors: list[Diagnostic] = []
+    for name in names:
+        try:
+            results.append(function(name))
+        except SeamError as error:
+            errors += error.diagnostics
+    if errors:
+        raise SeamError(_once(errors))
+    return results
+
+
+def _show(diagnostics: Iterable[Diagnostic]) -> None:
+    diagnostics = _once(diagnostics)
     if not diagnostics:
         return
     click.echo(render(diagnostics), err=True)
@@ -53,12 +73,13 @@ def _separated(_context: click.Context, _option: click.Parameter, value: Any) ->
 
 
 def _pairs(_context: click.Context, _option: click.Parameter, value: Any) -> dict[str, str]:
-    pairs = {}
+    pairs: dict[str, str] = {}
     for text in value:
         name, equals, other = text.partition("=")
         if not (name and equals and other):
             raise click.BadParameter(f"`{printable(text)}` is not NAME=OTHER")
-        pairs[name] = other
+        if pairs.setdefault(name, other) != other:
+            raise click.BadParameter(f"`{printable(name)}` stands for two others")
     return pairs
 
 
@@ -133,44 +154,62 @@ def _targeting(function: Function) -> Function:
             metavar="|".join(compiler.DELIVERIES),
             help="How outputs reach the caller where a wrapper does not say it.",
         ),
-        click.option(
-            "--symbol-prefix", default="", metavar="P", help="Begin every symbol with P."
-        ),
+        click.option("--symbol-prefix", default="", metavar="P", help="Begin every symbol with P."),
     )
     for option in reversed(options):
         function = option(function)
     return function
 
 
-def _show_version(context: click.Context, _option: click.Parameter, value: bool) -> None:
-    if not value or context.resilient_parsing:
-        return
+@click.group(
+    invoke_without_command=True,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("--version", is_flag=True, help="Show the version and exit.")
+@click.option("--verbose", is_flag=True, help="With --version: name LLVM and Python too.")
+@click.pass_context
+def main(context: click.Context, version: bool, verbose: bool) -> None:
+    """Compile descriptions of TDX leaf functions to machine code.
+
+    \b
+    Examples:
+      seamir compile tdx/host.seam -o build --emit obj,header
+      seamir explain tdx/host.seam TDH.MEM.PAGE.REMOVE
+
+    Exit status: 0 done, 1 an error in a file, 2 a bad command line, 70 a defect of seamir.
+    """
+    if version:
+        _show_version(verbose)
+        context.exit()
+    if context.invoked_subcommand is None:
+        raise click.UsageError("name a command")
+
+
+def _show_version(verbose: bool) -> None:
     click.echo(f"seamir {VERSION}")
-    if "--verbose" in sys.argv or context.params.get("verbose"):
+    if verbose:
         from seamir.llvm.emit import llvm_version, llvmlite_version
 
         click.echo(f"LLVM {llvm_version()} in llvmlite {llvmlite_version()}")
         click.echo(f"Python {sys.version.split()[0]}")
-    context.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--verbose", is_flag=True, is_eager=True, help="With --version: name LLVM too.")
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_show_version,
-    help="Show the version and exit.",
-)
-def main(verbose: bool) -> None:
-    """Compile descriptions of TDX leaf functions to machine code.
+def main_status() -> int:
+    """Runs the command line on the arguments of the process; returns the exit status.
 
-    \b
-    Example:
-      seamir compile tdx/host.seam -o build --emit obj,header
+    Raises what the standard output raises when it cannot be written, and what defects raise.
     """
+    try:
+        status = main(prog_name="seamir", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return status if isinstance(status, int) else 0
 
 
 @main.command(name="compile", cls=SeamCommand)
@@ -223,8 +262,11 @@ def compile_command(
       seamir compile tdx/host.seam --leaf 'TDH.MEM.*' --target linux-user
       seamir compile tdx/host.seam --conduit seamcall=seamcall_preserving
     """
-    compilations = [
-        compiler.compile(
+    if not emit:
+        raise click.UsageError("--emit names no output")
+
+    def compile_one(name: str) -> compiler.Compilation:
+        return compiler.compile(
             compiler.load(name, **loading),
             target=target,
             features=features,
@@ -233,16 +275,10 @@ def compile_command(
             symbol_prefix=symbol_prefix,
             debug=not no_debug,
         )
-        for name in names
-    ]
-    written = compiler.write_all(compilations, directory)
-    if depfile is not None:
-        inputs = {path for compilation in compilations for path in compilation.program.paths}
-        text = depfile_text(written, sorted(inputs))
-        place = Path(depfile)
-        write_files(place.parent, {place.name: text.encode("utf-8", "surrogateescape")}, inputs)
-    for compilation in compilations:
-        _show(compilation.diagnostics)
+
+    compilations = _each(names, compile_one)
+    compiler.write_all(compilations, directory, depfile)
+    _show([warning for made in compilations for warning in made.diagnostics])
 
 
 @main.command(name="check", cls=SeamCommand)
@@ -256,7 +292,10 @@ def compile_command(
     help="How to print diagnostics; JSON goes to the standard output.",
 )
 @_loading
-def check_command(names: tuple[str, ...], style: str, **loading: Any) -> None:
+@click.pass_context
+def check_command(
+    context: click.Context, /, names: tuple[str, ...], style: str, **loading: Any
+) -> None:
     """Check each FILE and print what is wrong with it.
 
     \b
@@ -270,13 +309,14 @@ def check_command(names: tuple[str, ...], style: str, **loading: Any) -> None:
             found += compiler.check(compiler.load(name, **loading))
         except SeamError as error:
             found += error.diagnostics
+    found = _once(found)
     if style == "json":
         click.echo(json.dumps([diagnostic.to_json() for diagnostic in found], indent=2))
     else:
         _show(found)
     errors = {diagnostic.code for diagnostic in found if diagnostic.severity == "error"}
     if errors:
-        sys.exit(2 if errors <= BAD_REQUEST else 1)
+        context.exit(2 if errors <= BAD_REQUEST else 1)
 
 
 @main.command(name="list", cls=SeamCommand)
@@ -291,13 +331,12 @@ def list_command(names: tuple[str, ...], **loading: Any) -> None:
     """
     from seamir.explain import list_plans
 
-    plans = []
-    for name in names:
-        program = compiler.load(name, **loading)
-        found, warnings = compiler.plans_of(program, TARGETS[DEFAULT_TARGET])
-        _show(warnings)
-        plans += found
-    click.echo(list_plans(plans), nl=False)
+    def plans_of(name: str) -> tuple[tuple[Plan, ...], tuple[Diagnostic, ...]]:
+        return compiler.plans_of(compiler.load(name, **loading), TARGETS[DEFAULT_TARGET])
+
+    found = _each(names, plans_of)
+    _show([warning for _, warnings in found for warning in warnings])
+    click.echo(list_plans([plan for plans, _ in found for plan in plans]), nl=False)
 
 
 @main.command(name="explain", cls=SeamCommand)
@@ -317,28 +356,37 @@ def explain_command(
     """Explain a leaf of FILE, or an error CODE.
 
     For a leaf or symbol: its operand table, the contract in words, the attempt bound, and the
-    emitted instructions, each with the line it comes from.
+    emitted instructions, each with the line it comes from. LEAF may be a glob, and may be left
+    out where FILE has one leaf only.
 
     \b
     Examples:
       seamir explain tdx/host.seam TDH.MEM.PAGE.REMOVE
       seamir explain E0304
     """
-    from seamir.explain import explain_code, explain_plan
+    from seamir.explain import explain_code, explain_plan, is_code, name_leaves
+    from seamir.llvm.emit import is_native
 
-    if leaf is None:
-        if os.path.exists(name) or name.endswith(".seam"):
-            raise click.UsageError("name a leaf too, such as TDH.MEM.PAGE.REMOVE")
+    if leaf is None and is_code(name) and not os.path.exists(name):
         click.echo(explain_code(name), nl=False)
         return
-    loading["leaves"] = (*loading["leaves"], leaf)
+    if leaf is None and not name.endswith(".seam") and not os.path.exists(name):
+        message = f"there is no file `{printable(name)}`; a leaf comes after its file"
+        raise click.UsageError(message)
+    if leaf is not None:
+        loading["leaves"] = (*loading["leaves"], leaf)
     compilation = compiler.compile(
         compiler.load(name, **loading),
         target=target,
         features=features,
+        emit=("obj",) if is_native() else (),
         deliver=deliver,
         symbol_prefix=symbol_prefix,
     )
+    if leaf is None and len(compilation.plans) > 1:
+        raise click.UsageError(name_leaves(name, compilation.plans))
     _show(compilation.diagnostics)
     texts = [explain_plan(plan, compilation) for plan in compilation.plans]
+    if not is_native():
+        texts.append("The instructions can be shown on an x86-64 machine only.\n")
     click.echo("\n".join(texts), nl=False)

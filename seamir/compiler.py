@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seamir.diagnostics import Diagnostic, Diagnostics, SeamError, fail
+from seamir.diagnostics import Diagnostic, Diagnostics, Note, SeamError, fail
 from seamir.ir.leaf import Plan
 from seamir.ir.lower import LowerOptions, check_structs, lower
 from seamir.ir.passes import run_passes
@@ -21,9 +21,9 @@ from seamir.model.entities import Wrapper
 from seamir.model.instructions import parse_code
 from seamir.model.program import Model, ModelOptions
 from seamir.outputs import OUTPUTS, EmitContext
-from seamir.source import Source
-from seamir.targets import DEFAULT_TARGET, Target, select_target, switch_features
-from seamir.writing import write_files
+from seamir.source import Source, readable_name
+from seamir.targets import DEFAULT_TARGET, TARGETS, Target, select_target, switch_features
+from seamir.writing import depfile_text, write_files
 
 if TYPE_CHECKING:
     from seamir.objects.elf import ObjectFile
@@ -105,17 +105,21 @@ class Compilation:
         """The functions that the object defines, in order."""
         return tuple(plan.symbol for plan in self.plans)
 
-    def write(self, directory: str | os.PathLike[str] = ".") -> tuple[Path, ...]:
+    def write(
+        self,
+        directory: str | os.PathLike[str] = ".",
+        depfile: str | os.PathLike[str] | None = None,
+    ) -> tuple[Path, ...]:
         """Writes all outputs as DIRECTORY/STEM.SUFFIX; see `write_all`."""
-        return write_all([self], directory)
+        return write_all([self], directory, depfile)
 
 
 def load(
     name: str | os.PathLike[str],
     *,
-    include: Sequence[str] = (),
+    include: Iterable[str | os.PathLike[str]] = (),
     conduits: Mapping[str, str] | None = None,
-    leaves: Sequence[str] = (),
+    leaves: Iterable[str] = (),
     allow_calls: Iterable[str] = (),
     allow_instructions: Iterable[str] = (),
 ) -> Program:
@@ -130,32 +134,35 @@ def load(
     from seamir.syntax.loader import Loader
 
     options = _model_options(conduits, allow_calls, allow_instructions)
-    units = Loader(include).load([os.fspath(name)])
-    return Program(_stem(os.fspath(name)), units, options, tuple(leaves))
+    units = Loader(_folders(include)).load([os.fspath(name)])
+    return Program(_stem(os.fspath(name)), units, options, _several(leaves))
 
 
 def load_text(
     text: str,
     name: str = "text.seam",
     *,
-    include: Sequence[str] = (),
+    include: Iterable[str | os.PathLike[str]] = (),
     conduits: Mapping[str, str] | None = None,
-    leaves: Sequence[str] = (),
+    leaves: Iterable[str] = (),
     allow_calls: Iterable[str] = (),
     allow_instructions: Iterable[str] = (),
 ) -> Program:
     """The same for a description held in a string; `name` is what diagnostics call it."""
     from seamir.syntax.loader import Loader
 
+    name = name or "text.seam"
     options = _model_options(conduits, allow_calls, allow_instructions)
-    units = Loader(include).load_text(text, name)
-    return Program(_stem(name), units, options, tuple(leaves))
+    units = Loader(_folders(include)).load_text(text, name)
+    return Program(_stem(name), units, options, _several(leaves))
 
 
 def check(program: Program) -> tuple[Diagnostic, ...]:
-    """All errors and warnings of a program; raises nothing."""
+    """All errors and warnings of a program, whatever the target; raises nothing."""
     try:
-        return _check(program)[1]
+        wrappers, diagnostics = _check(program)
+        _, sink = _lower(wrappers, TARGETS[DEFAULT_TARGET], LowerOptions())
+        return diagnostics + sink.entries
     except SeamError as error:
         return error.diagnostics
 
@@ -164,8 +171,8 @@ def compile(
     program: Program,
     *,
     target: str | Target = DEFAULT_TARGET,
-    features: Sequence[str] = (),
-    emit: Sequence[str] = ("obj",),
+    features: Iterable[str] = (),
+    emit: Iterable[str] = ("obj",),
     deliver: str = "pointers",
     symbol_prefix: str = "",
     debug: bool = True,
@@ -177,22 +184,19 @@ def compile(
     `symbol_prefix` precedes every symbol; without `debug` objects have no line table. Raises
     SeamError on errors in the program or the request.
     """
+    kinds = _several(emit)
+    _check_request(kinds, deliver, symbol_prefix)
+    chosen = target if isinstance(target, Target) else select_target(target)
+    chosen = switch_features(chosen, _several(features))
     wrappers, diagnostics = _check(program)
-    chosen = switch_features(
-        target if isinstance(target, Target) else select_target(target), features
-    )
-    _check_request(emit, deliver, symbol_prefix)
-    lowering = LowerOptions(deliver, symbol_prefix)
-    plans = tuple(run_passes(lower(wrapper, chosen, lowering)) for wrapper in wrappers)
-    sink = Diagnostics()
-    check_structs(plans, sink)
+    plans, sink = _lower(wrappers, chosen, LowerOptions(deliver, symbol_prefix))
     if not plans:
         message = f"`{program.main.name}` describes no leaf, so there is nothing to emit"
         sink.report("E0807", message, help="name a file with leaves, or choose some with --leaf")
     sink.stop_on_errors()
-    context = EmitContext(plans, chosen, program.stem, program.main, debug)
+    context = EmitContext(plans, chosen, readable_name(program.stem), program.main, debug)
     outputs = {}
-    for kind in dict.fromkeys(emit):
+    for kind in dict.fromkeys(kinds):
         row = OUTPUTS[kind]
         outputs[kind] = Output(kind, row.suffix, row.make(context))
     return Compilation(program.stem, chosen, plans, outputs, diagnostics, program)
@@ -203,8 +207,9 @@ def plans_of(
 ) -> tuple[tuple[Plan, ...], tuple[Diagnostic, ...]]:
     """The plans of a program without any code generation, and its warnings."""
     wrappers, diagnostics = _check(program)
-    lowering = LowerOptions(deliver)
-    return tuple(run_passes(lower(w, target, lowering)) for w in wrappers), diagnostics
+    plans, sink = _lower(wrappers, target, LowerOptions(deliver))
+    sink.stop_on_errors()
+    return plans, diagnostics
 
 
 def list_outputs() -> dict[str, str]:
@@ -213,30 +218,54 @@ def list_outputs() -> dict[str, str]:
 
 
 def write_all(
-    compilations: Sequence[Compilation], directory: str | os.PathLike[str]
+    compilations: Sequence[Compilation],
+    directory: str | os.PathLike[str] = ".",
+    depfile: str | os.PathLike[str] | None = None,
 ) -> tuple[Path, ...]:
     """Writes the outputs of several compilations into a folder, which is made if needed.
 
     Each file appears complete or not at all, and is left alone if it has these bytes already.
-    Raises SeamError if two would have the same name or define the same symbol, if an output would
-    replace an input, or if the folder cannot be written.
+    `depfile` takes a rule for make or ninja that names the files read. Returns the paths of the
+    outputs, then that of the depfile. Raises SeamError, and writes nothing, if two outputs would
+    have the same name or define the same symbol, if an output would replace an input, or if a
+    file cannot be written.
     """
+    _check_together(compilations)
     folder = Path(directory)
-    files: dict[str, bytes] = {}
+    files = {
+        folder / (compilation.stem + output.suffix): output.data
+        for compilation in compilations
+        for output in compilation.outputs.values()
+    }
+    inputs = {path for compilation in compilations for path in compilation.program.paths}
+    if depfile is not None:
+        text = depfile_text(files, sorted(inputs))
+        place = Path(depfile)
+        if place in files:
+            raise fail("E0808", f"the depfile would replace the output `{place}`")
+        files[place] = os.fsencode(text)
+    return write_files(files, inputs)
+
+
+def _check_together(compilations: Sequence[Compilation]) -> None:
+    """Raises SeamError if the outputs cannot lie in one folder or be linked together."""
+    stems: dict[str, Source] = {}
     symbols: dict[str, Plan] = {}
     for compilation in compilations:
+        main = compilation.program.main
+        other = stems.setdefault(compilation.stem, main)
+        if other is not main:
+            message = f"`{other.name}` and `{main.name}` would be written under the same names"
+            if other.path is not None and other.path == main.path:
+                message = f"`{main.name}` is named twice"
+            raise fail("E0808", message, help="compile them into folders of their own")
         for plan in compilation.plans:
             first = symbols.setdefault(plan.symbol, plan)
             if first is not plan:
                 message = f"two files define {plan.symbol}"
-                raise fail("E0208", message, plan.span, help="compile them one at a time")
-        for output in compilation.outputs.values():
-            name = compilation.stem + output.suffix
-            if name in files:
-                raise fail("E0808", f"two files would be written as `{name}`")
-            files[name] = output.data
-    inputs = {path for compilation in compilations for path in compilation.program.paths}
-    return write_files(folder, files, inputs)
+                note = Note("the first is here", first.span)
+                help = "compile one of them with --symbol-prefix, or only part of it with --leaf"
+                raise SeamError([Diagnostic("E0208", message, plan.span, (note,), help)])
 
 
 def _check(program: Program) -> tuple[tuple[Wrapper, ...], tuple[Diagnostic, ...]]:
@@ -245,20 +274,41 @@ def _check(program: Program) -> tuple[tuple[Wrapper, ...], tuple[Diagnostic, ...
     return wrappers, model.sink.entries
 
 
+def _lower(
+    wrappers: Iterable[Wrapper], target: Target, options: LowerOptions
+) -> tuple[tuple[Plan, ...], Diagnostics]:
+    """The plans of wrappers, and what is wrong with them together."""
+    plans = tuple(run_passes(lower(wrapper, target, options)) for wrapper in wrappers)
+    sink = Diagnostics()
+    check_structs(plans, sink)
+    return plans, sink
+
+
+def _several(words: Iterable[str]) -> tuple[str, ...]:
+    """The words; a lone string is one word, not its letters."""
+    return (words,) if isinstance(words, str) else tuple(words)
+
+
+def _folders(include: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
+    if isinstance(include, str | os.PathLike):
+        return (os.fspath(include),)
+    return tuple(os.fspath(folder) for folder in include)
+
+
 def _model_options(
     conduits: Mapping[str, str] | None,
     allow_calls: Iterable[str],
     allow_instructions: Iterable[str],
 ) -> ModelOptions:
     codes = []
-    for text in allow_instructions:
+    for text in _several(allow_instructions):
         digits = "".join(text.split())
         code = parse_code(" ".join(digits[i : i + 2] for i in range(0, len(digits), 2)))
         if code is None:
             message = f"`{text}` is not 1 to 15 bytes in hexadecimal"
-            raise fail("E0701", message, help="for example --allow-instruction 0f01d9")
+            raise fail("E0809", message, help="for example --allow-instruction 0f01d9")
         codes.append(code)
-    permissions = Permissions(frozenset(allow_calls), frozenset(codes))
+    permissions = Permissions(frozenset(_several(allow_calls)), frozenset(codes))
     return ModelOptions(dict(conduits or {}), permissions)
 
 

@@ -4,114 +4,177 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from importlib.resources import files
 
 from seamir.compiler import Compilation
 from seamir.diagnostics import fail, printable
-from seamir.emit.contract import contract_sentences, leaf_words, operand_table, outcome_lines
-from seamir.emit.text import paragraphs
+from seamir.emit.contract import (
+    argument_doc,
+    contract_sentences,
+    leaf_words,
+    operand_table,
+    outcome_lines,
+    promise_words,
+    show_number,
+)
+from seamir.emit.header import declaration
+from seamir.emit.text import paragraphs, wrap, wrap_paragraph
 from seamir.ir.leaf import ArgumentKind, Plan
 from seamir.objects.disassembly import disassemble, labels
 from seamir.objects.elf import FixupEntry, Function
 from seamir.source import Source
 from seamir.syntax.loader import Unit
 
-_CODE = re.compile(r"[EW]0[0-9]{3}")
+_SHOWN = 100  # characters of a source line
+_CODE = re.compile(r"[EW][0-9]{4}")
 
 
 def list_plans(plans: Sequence[Plan]) -> str:
-    """One line a wrapper: symbol, leaf, number, version, conduit, arguments, attempts."""
-    rows = [("SYMBOL", "LEAF", "NUMBER", "VERSION", "CONDUIT", "ARGUMENTS", "ATTEMPTS")]
+    """One line a wrapper: symbol, leaf, number, version, conduit, attempts, arguments.
+
+    An argument with a star is a pointer.
+    """
+    rows = [("SYMBOL", "LEAF", "NUMBER", "VERSION", "CONDUIT", "ATTEMPTS", "ARGUMENTS")]
     for plan in plans:
         rows.append(
             (
                 plan.symbol,
                 plan.leaf,
-                "-" if plan.number is None else str(plan.number),
+                "-" if plan.number is None else show_number(plan.number),
                 str(plan.version),
                 plan.conduit.name,
-                ", ".join(_argument(a.name, a.kind) for a in plan.arguments) or "-",
                 str(plan.bound),
+                ", ".join(_argument(a.name, a.kind) for a in plan.arguments) or "-",
             )
         )
-    return align(rows)
+    return align(rows, right=(2, 3, 5))
 
 
 def _argument(name: str, kind: ArgumentKind) -> str:
     return name if kind is ArgumentKind.VALUE else f"*{name}"
 
 
-def align(rows: Sequence[Sequence[str]]) -> str:
-    """The rows with their columns lined up, two spaces apart."""
+def align(rows: Sequence[Sequence[str]], right: Container[int] = ()) -> str:
+    """The rows with their columns lined up, two spaces apart; those in `right` to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
     return "\n".join(lines) + "\n"
 
 
+def is_code(text: str) -> bool:
+    """Whether the text looks like the code of a diagnostic, such as E0304."""
+    return _CODE.fullmatch(text.upper()) is not None
+
+
 def explain_code(code: str) -> str:
-    """The page of an error code; raises SeamError if there is none."""
-    page = files("seamir") / "errors" / f"{code}.md"
-    if not _CODE.fullmatch(code) or not page.is_file():
-        message = f"there is no error {code}"
+    """The page of a diagnostic's code; raises SeamError if there is none."""
+    page = files("seamir") / "errors" / f"{code.upper()}.md"
+    if not is_code(code) or not page.is_file():
+        message = f"no error or warning is called {printable(code)}"
         raise fail("E0806", message, help="codes look like E0304 and stand in every message")
     return page.read_text(encoding="utf-8")
 
 
-def explain_plan(plan: Plan, compilation: Compilation) -> str:
-    """The operand table, the contract in words, the attempt bound, and the instructions.
+def name_leaves(name: str, plans: Sequence[Plan]) -> str:
+    """What to say to somebody who names a file and none of its leaves."""
+    table = align([(plan.leaf, plan.symbol) for plan in plans])
+    lines = "".join(f"  {line}\n" for line in table.splitlines())
+    return f"which leaf or symbol of {printable(name)}?\n{lines}".rstrip()
 
-    `compilation` has the object with its line table.
+
+def explain_plan(plan: Plan, compilation: Compilation) -> str:
+    """Prototype, operand table, contract in words, outcomes and attempts, and the instructions.
+
+    The instructions are those of the object in `compilation`, if it has one.
     """
+    target = compilation.target
     sections = [f"{plan.symbol}: {leaf_words(plan)}"]
-    doc = "\n\n".join(paragraphs(plan.documentation.doc))
-    if doc:
-        sections.append(doc)
-    sections.append("Operands and outputs\n" + _indent(operand_table(plan)))
-    sections.append("Contract\n" + _indent(contract_sentences(plan, compilation.target)))
-    sections.append("Outcomes\n" + _indent(outcome_lines(plan, compilation.target)))
-    times = "once" if plan.bound == 1 else f"up to {plan.bound} times"
-    sections.append(f"Attempts\n    The instruction is executed {times}.")
+    sections += ["\n".join(wrap_paragraph(text)) for text in paragraphs(plan.documentation.doc)]
+    prototype = [line.expandtabs() for line in declaration(plan)]
+    sections.append(_section("In C", prototype))
+    if plan.arguments:
+        sections.append(_section("Arguments", _arguments(plan)))
+    sections.append(_section("Operands and outputs", operand_table(plan)))
+    contract = contract_sentences(plan, target)
+    if contract:
+        sections.append(_section("Contract", _wrapped(contract)))
+    sections.append(_section("Outcomes", _wrapped(outcome_lines(plan, target))))
+    if "obj" in compilation.outputs:
+        sections.append(_code_section(plan, compilation))
+    return "\n\n".join(sections) + "\n"
+
+
+def _arguments(plan: Plan) -> list[str]:
+    """Each argument with what its type promises and what is said of it."""
+    rows = []
+    for argument in plan.arguments:
+        promises = [item.promise for item in plan.inputs if item.argument == argument.name]
+        promise = promise_words(promises[0] if promises else argument.type)
+        optional = "may be NULL; " if argument.optional else ""
+        doc = optional + argument_doc(plan, argument)
+        rows.append((_argument(argument.name, argument.kind), promise, doc))
+    return align(rows).splitlines()
+
+
+def _section(title: str, lines: Sequence[str]) -> str:
+    return "\n".join([title, *(f"    {line}".rstrip() for line in lines)])
+
+
+def _wrapped(sentences: Sequence[str]) -> list[str]:
+    """The sentences, each on a line of its own, long ones with a hanging indent."""
+    return [line for sentence in sentences for line in wrap(sentence, "", "  ")]
+
+
+def _code_section(plan: Plan, compilation: Compilation) -> str:
     contents = compilation.object_file
     function = contents.function(plan.symbol)
-    if function is not None:
-        fixups = contents.fixups(compilation.target.fixup_section)
-        own = [entry for entry in fixups if entry.function == plan.symbol]
-        sources = {_logical(u): u.source for u in compilation.program.units}
-        head = f"Instructions in {function.section}, {len(function.code)} bytes"
-        sections.append(head + "\n" + _indent(_instructions(function, own, sources)))
-    return "\n\n".join(sections) + "\n"
+    assert function is not None  # each plan becomes a function
+    fixups = contents.fixups(compilation.target.fixup_section)
+    own = [entry for entry in fixups if entry.function == plan.symbol]
+    sources = {_logical(unit): unit.source for unit in compilation.program.units}
+    title = f"Instructions in {function.section}, {len(function.code)} bytes"
+    return _section(title, _instructions(function, own, sources))
 
 
 def _logical(unit: Unit) -> str:
     return unit.source.logical_name or unit.source.name
 
 
-def _indent(lines: Sequence[str]) -> str:
-    return "\n".join(f"    {line}".rstrip() for line in lines)
-
-
 def _instructions(
     function: Function, fixups: Sequence[FixupEntry], sources: dict[str, Source]
 ) -> list[str]:
-    """Each instruction beside the line of the description that it comes from."""
+    """Each instruction beside the place in the description that it comes from.
+
+    The line itself is shown where it is not that of the instruction above.
+    """
     names = labels(function, fixups)
     places = _places(function)
-    lines = []
+    starts = [start for start, _, _ in places]
+    rows: list[tuple[str, str, str]] = []
+    above = ("", 0)
     for instruction in disassemble(function, fixups):
         if instruction.offset in names:
-            lines.append(f"{names[instruction.offset]}:")
-        place = places[bisect_right([start for start, _, _ in places], instruction.offset) - 1]
-        text = f"  {instruction.offset:04x}  {instruction.text}"
-        lines.append(f"{text:<48}  {_line(place[1], place[2], sources)}")
-    lines += [
-        f"a fault at {entry.from_offset:04x} goes on at {names.get(entry.to_offset, '?')}"
-        for entry in fixups
+            rows.append((f"{names[instruction.offset]}:", "", ""))
+            above = ("", 0)
+        _, file, line = places[bisect_right(starts, instruction.offset) - 1]
+        code = f"  {instruction.offset:04x}  {instruction.text}"
+        shown = "" if (file, line) == above else _source_line(file, line, sources)
+        rows.append((code, printable(f"{file}:{line}") if line else "", shown))
+        above = (file, line)
+    return [
+        *align(rows).splitlines(),
+        *(
+            f"a fault at {entry.from_offset:04x} goes on at {names.get(entry.to_offset, '?')}"
+            for entry in fixups
+        ),
     ]
-    return lines
 
 
 def _places(function: Function) -> list[tuple[int, str, int]]:
@@ -128,8 +191,9 @@ def _places(function: Function) -> list[tuple[int, str, int]]:
     return [(0, "", 0), *reversed(places)]
 
 
-def _line(file: str, line: int, sources: dict[str, Source]) -> str:
+def _source_line(file: str, line: int, sources: dict[str, Source]) -> str:
     source = sources.get(file)
     if source is None or not line:
         return ""
-    return printable(f"{file}:{line}: {source.line_text(line).strip()}")
+    text = source.line_text(line).strip()
+    return printable(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")

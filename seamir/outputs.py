@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from seamir.ir.leaf import Plan
-from seamir.objects.cost import Cost, measure
 from seamir.source import Source
 from seamir.targets import Target
 from seamir.version import VERSION
+
+if TYPE_CHECKING:
+    from seamir.objects.cost import Cost
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class EmitContext:
     @cached_property
     def costs(self) -> Mapping[str, Cost]:
         """Bytes, instructions and stack bytes of each function."""
+        from seamir.objects.cost import measure
         from seamir.objects.elf import read_object
 
         contents = read_object(self.object_code)

@@ -2,72 +2,102 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import tempfile
+import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from seamir.diagnostics import fail
+from seamir.diagnostics import fail, printable
+
+_NOT_IN_RULES = frozenset("%;=|")  # nothing quotes these in a rule
 
 
-def write_files(
-    folder: Path, files: Mapping[str, bytes], inputs: Iterable[str] = ()
-) -> tuple[Path, ...]:
-    """Writes `files` (name to bytes) into `folder`; none of them if one cannot be written.
+def write_files(files: Mapping[Path, bytes], inputs: Iterable[str] = ()) -> tuple[Path, ...]:
+    """Writes `files` (path to bytes); none of them if one cannot be written.
 
-    `inputs` are absolute paths that must not be replaced. Files that have the bytes already keep
-    their time stamp. Raises SeamError.
+    Folders are made if needed. `inputs` are absolute paths that must not be replaced. Files that
+    have the bytes already keep their time stamp; through a symbolic link its target is written.
+    Only regular files are replaced. Raises SeamError.
     """
-    forbidden = set(inputs)
-    for name in files:
-        if os.path.realpath(folder / name) in forbidden:
-            raise fail("E0808", f"the output `{folder / name}` would replace an input")
-        if (folder / name).is_dir():
-            raise fail("E0808", f"cannot write `{folder / name}`: it is a directory")
-    pending: list[tuple[str, Path]] = []
+    temporaries: list[str] = []
+    path = Path()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            if not _has(folder / name, data):
-                pending.append((_write_beside(folder, name, data), folder / name))
-        while pending:
-            temporary, final = pending[0]
-            os.replace(temporary, final)
-            pending.pop(0)
-    except OSError as error:
-        place = error.filename2 or error.filename or folder
-        raise fail("E0808", f"cannot write into `{folder}`: {error.strerror} ({place})") from error
+        places = _places(files, frozenset(inputs))
+        pending: list[tuple[str, str]] = []
+        for place, path in places.items():
+            _make_folder(os.path.dirname(place))
+            if not _has(place, files[path]):
+                temporary = _temporary_name(place)
+                temporaries.append(temporary)
+                _write_new(temporary, files[path])
+                pending.append((temporary, place))
+        for temporary, place in pending:
+            path = places[place]
+            os.replace(temporary, place)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise fail("E0808", f"cannot write `{path}`: {reason}") from error
     finally:
-        for temporary, _ in pending:
-            Path(temporary).unlink(missing_ok=True)
-    return tuple(folder / name for name in files)
+        for temporary in temporaries:
+            _remove(temporary)
+    return tuple(files)
 
 
-def _has(path: Path, data: bytes) -> bool:
+def _places(files: Mapping[Path, bytes], inputs: frozenset[str]) -> dict[str, Path]:
+    """The path as given of each place that is to be written."""
+    places: dict[str, Path] = {}
+    for path in files:
+        place = os.path.realpath(path)
+        if place in inputs:
+            raise fail("E0808", f"the output `{path}` would replace an input")
+        if place in places:
+            raise fail("E0808", f"two outputs would be written as `{path}`")
+        if os.path.isdir(place):
+            raise fail("E0808", f"cannot write `{path}`: it is a directory")
+        if os.path.exists(place) and not os.path.isfile(place):
+            raise fail("E0808", f"cannot write `{path}`: it is not a regular file")
+        places[place] = path
+    return places
+
+
+def _make_folder(folder: str) -> None:
     try:
-        return path.stat().st_size == len(data) and path.read_bytes() == data
+        os.makedirs(folder, exist_ok=True)
+    except FileExistsError:  # which would read as if the output were there
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+
+
+def _has(place: str, data: bytes) -> bool:
+    try:
+        return os.path.getsize(place) == len(data) and Path(place).read_bytes() == data
     except OSError:
         return False
 
 
-def _write_beside(folder: Path, name: str, data: bytes) -> str:
-    """Writes a temporary file in the same folder, so that renaming it is atomic."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return temporary
+def _temporary_name(place: str) -> str:
+    """A new name in the same folder, so that renaming is atomic."""
+    return os.path.join(os.path.dirname(place), f".seamir-{os.urandom(8).hex()}.tmp")
+
+
+def _write_new(place: str, data: bytes) -> None:
+    # The system applies the umask: reading it would change it for all threads.
+    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+
+
+def _remove(place: str) -> None:
+    with suppress(OSError):  # renamed already, or never made
+        os.unlink(place)
 
 
 def depfile_text(outputs: Iterable[Path], inputs: Iterable[str]) -> str:
-    """A rule for make: the outputs depend on the inputs. All paths are absolute."""
+    """A rule for make and ninja: the outputs depend on the inputs. All paths are absolute.
+
+    Raises SeamError if a path has a character that no rule can express.
+    """
     targets = " ".join(_escape(os.path.abspath(path)) for path in outputs)
     sources = " ".join(_escape(path) for path in inputs)
     return f"{targets}: {sources}\n"
@@ -75,6 +105,9 @@ def depfile_text(outputs: Iterable[Path], inputs: Iterable[str]) -> str:
 
 def _escape(path: str) -> str:
     """The path as make reads it."""
-    for character in ("\\", " ", "#"):
-        path = path.replace(character, "\\" + character)
-    return path.replace("$", "$$")
+    wrong = next((c for c in path if c in _NOT_IN_RULES or c < " "), None)
+    if wrong is not None:
+        message = f"a depfile cannot name `{printable(path)}`"
+        raise fail("E0808", message, help=f"make gives {wrong!r} another meaning")
+    # Backslashes count only before what they could quote.
+    return re.sub(r"(\\*)([ #:])", r"\1\1\\\2", path).replace("$", "$$")
