@@ -1,0 +1,80 @@
+"""The golden cases: folders of tests/golden with an input.seam, and how each is compiled.
+
+`options.json` of a case has the options that its input needs: `leaves`, `conduits`,
+`allow_calls` of seamir.load, `features`, `deliver`, `symbol_prefix` of seamir.compile, and
+`targets`, the targets whose listings are kept (linux-kernel alone if it says nothing).
+"""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import seamir
+from seamir.objects.disassembly import listing
+
+FOLDER = Path(__file__).parent / "golden"
+_LOAD = ("leaves", "conduits", "allow_calls")
+_COMPILE = ("features", "deliver", "symbol_prefix")
+_OPTIONS = frozenset((*_LOAD, *_COMPILE, "targets"))
+
+
+def case_names() -> list[str]:
+    """The names of all cases."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/input.seam"))
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """The options of a case."""
+    path = FOLDER / name / "options.json"
+    options: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    assert set(options) <= _OPTIONS, f"{path} has unknown options"
+    return options
+
+
+def targets_of(name: str) -> list[str]:
+    """The targets whose listings a case keeps."""
+    return list(options_of(name).get("targets", ["linux-kernel"]))
+
+
+@cache
+def compile_case(
+    name: str,
+    target: str = "linux-kernel",
+    emit: tuple[str, ...] = ("obj", "header", "manifest"),
+    debug: bool = True,
+) -> seamir.Compilation:
+    """A case compiled with its options."""
+    options = options_of(name)
+    program = seamir.load(
+        FOLDER / name / "input.seam", **{key: options[key] for key in _LOAD if key in options}
+    )
+    chosen = {key: options[key] for key in _COMPILE if key in options}
+    return seamir.compile(program, target=target, emit=emit, debug=debug, **chosen)
+
+
+def listings(compilation: seamir.Compilation) -> str:
+    """The listings of all functions of an object."""
+    contents = compilation.object_file
+    fixups = contents.fixups(compilation.target.fixup_section)
+    return "\n".join(listing(function, fixups) for function in contents.functions)
+
+
+def expected_files(name: str) -> dict[str, str]:
+    """What the compiler makes of a case, by the names of the files that keep it."""
+    main = compile_case(name)
+    files = {
+        "plan.txt": "\n".join(str(plan) for plan in main.plans),
+        "expected.h": main.outputs["header"].text,
+        # Versions change with every release, and nothing else should.
+        "expected.json": re.sub(
+            r'"versions": \{[^}]*\}', '"versions": {}', main.outputs["manifest"].text
+        ),
+    }
+    for target in targets_of(name):
+        files[f"{target}.lst"] = listings(compile_case(name, target))
+    if main.diagnostics:
+        warnings = "\n".join(warning.render() for warning in main.diagnostics) + "\n"
+        files["warnings.txt"] = warnings.replace(f"{FOLDER / name}/", "")
+    return files
