@@ -1,0 +1,139 @@
+"""The documents are true: examples compile, links lead somewhere, numbers are those of the code."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import seamir
+from seamir.model.clauses import MANY_ATTEMPTS, MAXIMUM_ATTEMPTS
+from seamir.model.instructions import FAULT_VECTORS, INSTRUCTIONS
+from seamir.model.types import BUILTIN_TYPES
+from seamir.syntax.files import MAXIMUM_FILE, MAXIMUM_LINE
+
+ROOT = Path(seamir.__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LANGUAGE = ROOT / "docs" / "language.md"
+ERRORS = ROOT / "docs" / "errors"
+MOST_FRAGMENTS = 3
+
+# A block may be indented, as in a list.
+_BLOCK = re.compile(r"^(?P<indent> *)```seam(?P<words>[^\n]*)\n(?P<text>.*?)^ *```$", re.S | re.M)
+_LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
+
+
+def blocks() -> list[tuple[str, str, str]]:
+    """(where, the words after `seam`, text) of every description in the documents."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in _BLOCK.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            where = f"{page.relative_to(ROOT)}:{line}"
+            found.append((where, match["words"].strip(), textwrap.dedent(match["text"])))
+    return found
+
+
+BLOCKS = blocks()
+WHOLE = [(where, text) for where, words, text in BLOCKS if words != "fragment"]
+
+
+@pytest.mark.parametrize(("where", "text"), WHOLE, ids=[where for where, _ in WHOLE])
+def test_an_example_compiles(where: str, text: str) -> None:
+    try:
+        made = seamir.compile(seamir.load_text(text, f"{where}.seam"), emit=("obj", "header"))
+    except seamir.SeamError as error:
+        pytest.fail(f"{where}\n{error}", pytrace=False)
+    assert made.symbols
+    assert not made.diagnostics
+
+
+def test_there_are_examples_and_few_fragments() -> None:
+    assert len(WHOLE) >= 20
+    assert {words for _, words, _ in BLOCKS} <= {"", "fragment"}
+    assert sum(words == "fragment" for _, words, _ in BLOCKS) <= MOST_FRAGMENTS
+
+
+def test_a_block_that_does_not_compile_is_found() -> None:
+    assert [
+        m["text"] for m in _BLOCK.finditer("a\n```seam\nleaf\n```\n  ```seam x\n  b\n  ```\n")
+    ] == [
+        "leaf\n",
+        "  b\n",
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in _LINK.findall(page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), f"{page.name}: {link}"
+        if anchor:
+            assert anchor in anchors_of(target), f"{page.name}: {link}"
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that a page's headings have, as common renderers make them."""
+    titles = re.findall(r"(?m)^#+ (.+)$", page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("name", ["language.md", "architecture.md"])
+def test_lines_are_short(name: str) -> None:
+    lines = (ROOT / "docs" / name).read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) >= 100] == []
+
+
+# -- the reference has everything
+
+
+def test_every_word_of_the_grammar_is_in_the_reference() -> None:
+    grammar = (ROOT / "grammar" / "seam.lark").read_text(encoding="utf-8")
+    rules = re.sub(r"//[^\n]*", "", grammar)
+    words = set(re.findall(r'"([a-z]+)"', rules)) | {"optional"}
+    text = LANGUAGE.read_text(encoding="utf-8")
+    missing = {word for word in words if not re.search(rf"`[^`]*\b{word}\b[^`]*`", text)}
+    assert not missing
+
+
+def test_every_word_of_the_grammar_is_in_an_example() -> None:
+    grammar = (ROOT / "grammar" / "seam.lark").read_text(encoding="utf-8")
+    words = set(re.findall(r'"([a-z]+)"', re.sub(r"//[^\n]*", "", grammar))) | {"optional"}
+    pages = [text for where, text in WHOLE if where.startswith("docs/language.md")]
+    examples = "\n".join(re.sub(r"//[^\n]*", "", text) for text in pages)
+    assert {word for word in words if not re.search(rf"\b{word}\b", examples)} <= {
+        "call",  # needs a permission
+        "simd",
+    }
+
+
+def test_names_of_the_tables_are_in_the_reference() -> None:
+    text = LANGUAGE.read_text(encoding="utf-8")
+    for name in (*BUILTIN_TYPES, *FAULT_VECTORS, *INSTRUCTIONS):
+        assert f"`{name}`" in text, name
+
+
+def test_limits_are_those_of_the_code() -> None:
+    text = LANGUAGE.read_text(encoding="utf-8")
+    limits = dict(re.findall(r"\| ([a-z][^|]+?) +\| ([^|]+?) +\|", text[text.index("## Limits") :]))
+    assert limits["a file"] == f"{MAXIMUM_FILE >> 20} MiB"
+    assert limits["a line"] == f"{MAXIMUM_LINE >> 10} KiB"
+    assert limits["attempts of a call"] == f"{MAXIMUM_ATTEMPTS:,}"
+    assert f"above {MANY_ATTEMPTS:,} there is a warning" in " ".join(text.split())
+
+
+def test_the_table_of_errors_is_that_of_the_pages() -> None:
+    table = re.findall(
+        r"\| \[([EW]\d{4})\]\(errors/\1\.md\) \| ([^|\n]+) \|", LANGUAGE.read_text(encoding="utf-8")
+    )
+    titles = [
+        page.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ").split(": ", 1)
+        for page in sorted(ERRORS.glob("*.md"))
+    ]
+    assert [list(row) for row in table] == titles
