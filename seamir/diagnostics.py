@@ -16,6 +16,7 @@ from seamir.source import Span
 
 MAXIMUM_SHOWN = 160  # characters of a source line that a message shows
 MAXIMUM_MESSAGE = 1000  # characters of a message, which may quote a long name
+MAXIMUM_EFFORT = 100_000  # names that are looked at for the help lines of a stage
 
 # Controls, formats, surrogates, and separators of lines and paragraphs.
 _UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -86,6 +87,7 @@ class Diagnostics:
         self._entries: list[Diagnostic] = []
         self._seen: set[tuple[str, str, int, int]] = set()
         self._files: dict[int, int] = {}  # in the order of their first diagnostics
+        self._effort = MAXIMUM_EFFORT
 
     def report(
         self,
@@ -111,6 +113,11 @@ class Diagnostics:
         self._entries.append(
             Diagnostic(code, message, span, tuple(Note(m, s) for m, s in notes), help)
         )
+
+    def afford(self, effort: int) -> bool:
+        """Whether another help line may take that effort: a bound on the time for all of them."""
+        self._effort -= effort
+        return self._effort >= 0
 
     @property
     def entries(self) -> tuple[Diagnostic, ...]:

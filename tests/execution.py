@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from random import Random
 
 from seamir.emulate.compare import compare
-from seamir.emulate.interpreter import Run, extend, grant, interpret, keeps_promise
+from seamir.emulate.interpreter import Run, grant, interpret, keeps_promise
 from seamir.emulate.machine import DATA_SIZE, DATA_START, Execution, Machine
 from seamir.emulate.script import Carry, Completed, Fault, Memory, OtherSide, Outcome, Write
 from seamir.ir.leaf import Argument, ArgumentKind, Input, LoadKind, Plan
 from seamir.model.registers import ALL_BITS, slice_mask
 from seamir.model.statuses import Match
-from seamir.model.types import Type
+from seamir.model.types import Type, extend
 
 Step = int | Carry | Fault  # a status with which an attempt completes, or how it does not
 MANY_VECTORS = (0, 3, 6, 13, 14, 18, 20, 31)

@@ -32,7 +32,7 @@ from seamir.model.entities import (
 )
 from seamir.model.expressions import evaluate
 from seamir.model.registers import ALL_BITS, slice_mask
-from seamir.model.types import Type
+from seamir.model.types import Type, extend
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +96,6 @@ def read_inputs(
             raw = int.from_bytes(memory.read(raw + item.offset, item.type.width // 8), "little")
         values[item.name] = extend(raw, item.type.width, item.type.signed)
     return values
-
-
-def extend(value: int, width: int, signed: bool) -> int:
-    """The low `width` bits of a value, zero- or sign-extended to 64 bits."""
-    value &= slice_mask(0, width - 1)
-    if signed and value >> (width - 1):
-        value |= ALL_BITS & ~slice_mask(0, width - 1)
-    return value
 
 
 def keeps_promise(kind: Type, value: int) -> bool:

@@ -260,7 +260,7 @@ class Machine:
     def _call_symbol(self, call: _Call, values: list[int], symbol: str) -> None:
         """A function of somebody else: it keeps the calling convention and nothing more."""
         call.called.append(symbol)
-        if "simd" in self._target.features and values[RSP] % 16 != 8:
+        if self._target.code_model != "kernel" and values[RSP] % 16 != 8:
             call.problems.append(f"the stack is not aligned at the call of {symbol}")
         if values[RFLAGS] & _DIRECTION_FLAG:
             call.problems.append(f"the direction flag is set at the call of {symbol}")

@@ -21,8 +21,10 @@ from seamir.model.entities import (
     Operand,
     Output,
     Parameter,
+    ReturnValue,
     SetBits,
 )
+from seamir.model.expressions import Constant, fold
 from seamir.model.names import check_c_name
 from seamir.model.scope import suggest
 from seamir.model.statuses import MatchSet
@@ -65,6 +67,7 @@ class ClauseChecker:
                 attempts = 1
             families = self._conduit.families
             matches = self._declarations.patterns(item.patterns, families, "E0506")
+            self._check_reachable(item)
             steps = self._steps(item, operands, outputs) if isinstance(item, ast.Resume) else ()
             text = " ".join(item.span.text.split("{")[0].rstrip(" ;\n").split())
             clauses.append(
@@ -78,6 +81,24 @@ class ClauseChecker:
                 )
             )
         return tuple(clauses)
+
+    def _check_reachable(self, item: ast.Retry | ast.Resume) -> None:
+        """Reports a clause about a status of the wrapper's own, which `on carry` returns.
+
+        Such statuses are in a family that does not say what success is.
+        """
+        carry, families = self._conduit.edges.carry, self._conduit.families
+        value = fold(carry.value) if isinstance(carry, ReturnValue) else None
+        if carry is None or not isinstance(value, Constant):
+            return
+        own = {name for f in families if f.success is None for name in f.codes}
+        own -= {name for f in families if f.success is not None for name in f.codes}
+        for pattern in item.patterns:
+            if pattern.name.text in own and pattern.name.text == value.name:
+                message = f"`on carry` returns {value.name}, so no completed call has it"
+                notes = [("it is returned here", carry.span)]
+                help = "a call that did not complete is not repeated; leave that to the caller"
+                self._sink.report("E0510", message, pattern.span, notes=notes, help=help)
 
     def check_nesting(self, clauses: tuple[Again, ...]) -> None:
         """Reports clauses that match the same status, and too many attempts."""
@@ -112,7 +133,12 @@ class ClauseChecker:
         for step in item.steps:
             if isinstance(step, ast.StepAssign):
                 checked = self._set_bits(step, loaded)
-                if checked is not None and not report_overlap(checked.place, written, self._sink):
+                whole = checked is not None and checked.place.width == 64
+                if checked is not None and whole and checked.place.register in carried:
+                    notes = [("it is carried here", carried[checked.place.register])]
+                    message = f"{checked.place} is carried, and then overwritten"
+                    self._sink.report("E0406", message, checked.span, notes=notes)
+                elif checked is not None and not report_overlap(checked.place, written, self._sink):
                     steps.append(checked)
                     written.append(Operand(checked.place, checked.value, None, "", step.span))
                 continue
@@ -121,6 +147,12 @@ class ClauseChecker:
                     notes = [("it is carried here already", carried[register])]
                     message = f"{register} is carried twice"
                     self._sink.report("E0402", message, span, notes=notes)
+                for earlier in written:
+                    if earlier.place.register == register:
+                        notes = [("it is written here", earlier.span)]
+                        message = f"{register} is written, and then overwritten by `carry`"
+                        help = "carry first, then change bits of what came back"
+                        self._sink.report("E0406", message, span, notes=notes, help=help)
                 if register not in loaded:
                     message = f"{register} is no operand, so nothing can be carried into it"
                     self._sink.report("E0507", message, span)
@@ -163,7 +195,7 @@ class ClauseChecker:
             parameter = parameters.get(item.parameter.text)
             if parameter is None:
                 message = f"there is no parameter `{item.parameter.text}`"
-                hint = suggest(item.parameter.text, parameters)
+                hint = suggest(item.parameter.text, self._sink, parameters)
                 self._sink.report("E0202", message, item.parameter.span, help=hint)
                 continue
             if not parameter.promise.is_narrowed:
@@ -218,7 +250,7 @@ class ClauseChecker:
             for name in item.names:
                 if name.text not in names:
                     message = f"there is no output `{name.text}`"
-                    hint = suggest(name.text, names)
+                    hint = suggest(name.text, self._sink, names)
                     self._sink.report("E0606", message, name.span, help=hint)
             kept |= {name.text for name in item.names} & names if item.names else names
         return frozenset(kept)

@@ -164,6 +164,9 @@ class _Draft:
     notes: list[str] = field(default_factory=list)
 
 
+MAXIMUM_EXTENDS = 64  # conduits between one and the one it is ultimately made from
+
+
 class ConduitChecker:
     """Checks each conduit once; `conduit` looks one up."""
 
@@ -204,6 +207,10 @@ class ConduitChecker:
         if item.base is not None:
             base = self.conduit(item.base, scope)
             if base is None:
+                return None
+            if len(base.lineage) > MAXIMUM_EXTENDS:
+                message = f"conduits extend each other more than {MAXIMUM_EXTENDS} deep"
+                self._sink.report("E0105", message, item.name.span)
                 return None
             draft = _inherit(base)
         self._read_instruction(item, draft)
@@ -273,7 +280,7 @@ class ConduitChecker:
             help: str | None = f"{known.name} is {known.code.hex(' ')}"
             self._sink.report("E0701", message, entry.code.span, help=help)
             return None
-        help = suggest(entry.name.text, INSTRUCTIONS)
+        help = suggest(entry.name.text, self._sink, INSTRUCTIONS)
         permission = f"if you trust this file, compile with --allow-instruction {code.hex()}"
         for row in INSTRUCTIONS.values():
             if row.code == code:
@@ -302,6 +309,24 @@ class ConduitChecker:
                     self._sink.report("E0207", message, name.span, notes=notes)
             families = [self._declarations.family(name, scope) for name in found.values()]
             draft.families = tuple(family for family in families if family is not None)
+            self._check_status_width(entry, draft)
+
+    def _check_status_width(self, item: ast.StatusPlace, draft: _Draft) -> None:
+        """Reports families whose statuses have bits that the place of the status lacks."""
+        if draft.status is None:
+            return
+        for name, family in zip(item.families, draft.families, strict=False):
+            bits = 0
+            for code in family.codes.values():
+                for value in code.values:
+                    bits |= value
+            within = slice_mask(0, draft.status.width - 1)
+            for match in family.success or ():
+                bits |= match.value if match.mask & within else match.mask
+            if bits >> draft.status.width:
+                message = f"statuses of {family.name} need more bits than {draft.status} has"
+                notes = [("the family is here", family.span)]
+                self._sink.report("E0304", message, name.span, notes=notes)
 
     def _place(self, item: ast.Place) -> Bits | None:
         """The bits of a register that a conduit uses for itself."""

@@ -18,7 +18,7 @@ from seamir.model.order import Resolved, needed_first
 from seamir.model.registers import slice_mask
 from seamir.model.scope import Scope, suggest
 from seamir.model.statuses import Match, MatchSet, OperandIds, StatusCode, StatusFamily
-from seamir.model.types import BUILTIN_TYPES, Field, Type, bits_mask, possible_of
+from seamir.model.types import BUILTIN_TYPES, Field, Type, bits_mask, extend, possible_of
 from seamir.source import Span
 from seamir.syntax import ast
 
@@ -77,9 +77,8 @@ class Declarations:
         if builtin is not None:
             return builtin
         if not scope.find("type", name.text):
-            known = [*BUILTIN_TYPES, *scope.names("type")]
             c_type = re.fullmatch(r"(?:__)?(u|s|)(?:int)?(8|16|32|64)(?:_t)?", name.text)
-            hint = suggest(name.text, known)
+            hint = suggest(name.text, self.sink, BUILTIN_TYPES, scope.names("type"))
             if c_type is not None:
                 hint = f"did you mean `{c_type[1] or 's'}{c_type[2]}`?"
             if hint is not None:
@@ -152,7 +151,7 @@ class Declarations:
             values.append(value or 0)
         possible = possible_of(kind.low, kind.high, kind.bits)
         for value in values:
-            possible = possible.also(value)
+            possible = possible.also(extend(value, kind.width, kind.signed))
         return replace(kind, constants=tuple(values), possible=possible)
 
     def _c_name(self, spelling: ast.Text | None) -> str | None:
@@ -352,13 +351,12 @@ class Declarations:
         """The comparisons of a pattern; reports statuses and operand ids that nobody declares."""
         found = [family for family in families if item.name.text in family.codes]
         if not found:
-            names = [name for family in families for name in family.codes]
             message = f"there is no status `{item.name.text}` here"
             help: str | None = "the conduit names no statuses: `status rax in FAMILY;`"
             if families:
                 where = " or ".join(family.name for family in families)
                 message = f"there is no status `{item.name.text}` in {where}"
-                help = suggest(item.name.text, names)
+                help = suggest(item.name.text, self.sink, *(family.codes for family in families))
             self.sink.report("E0203", message, item.name.span, help=help)
             return None
         family = found[0]
@@ -390,7 +388,7 @@ class Declarations:
             ids = family.operands.codes if family.operands else {}
             if item.detail.text not in ids:
                 message = f"there is no operand id `{item.detail.text}` for {family.name}"
-                hint = suggest(item.detail.text, ids)
+                hint = suggest(item.detail.text, self.sink, ids)
                 self.sink.report("E0203", message, item.detail.span, help=hint)
                 return None
             values, span = ids[item.detail.text].values, item.detail.span

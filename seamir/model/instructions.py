@@ -41,7 +41,6 @@ FAULT_VECTORS: dict[str, int] = {
     "#NP": 11, "#SS": 12, "#GP": 13, "#PF": 14, "#MF": 16, "#AC": 17, "#MC": 18, "#XM": 19,
     "#VE": 20, "#CP": 21,
 }  # fmt: skip
-MAXIMUM_VECTOR = 31
 
 
 def parse_code(text: str) -> bytes | None:

@@ -93,6 +93,14 @@ class LeafChecker:
             span=item.name.span,
         )
 
+    def check_types(self, item: ast.LeafItem, scope: Scope) -> None:
+        """Reports unknown types of a leaf whose conduit is unknown too."""
+        for parameter in item.parameters:
+            self._declarations.type(parameter.type, scope)
+        for output in item.outputs:
+            if output.type is not None:
+                self._declarations.type(output.type, scope)
+
     # -- selectors
 
     def _check_selectors(

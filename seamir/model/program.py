@@ -135,8 +135,10 @@ class Model:
         if not report:
             return None
         if not found:
-            names = {name for s in (scope, *scope.imported) for name in s.leaves}
-            hint = scope.elsewhere("leaf", item.leaf.text) or suggest(item.leaf.text, names)
+            names = [s.leaves for s in (scope, *scope.imported)]
+            hint = scope.elsewhere("leaf", item.leaf.text, self.sink) or suggest(
+                item.leaf.text, self.sink, *names
+            )
             message = f"there is no leaf `{item.leaf.text}` here"
             self.sink.report("E0206", message, item.leaf.span, help=hint)
             return None
@@ -157,6 +159,8 @@ class Model:
         key = id(item)
         if key not in self._leaves:
             conduit = self._conduit(item, scope)
+            if conduit is None:
+                self._leaf_checker.check_types(item, scope)
             self._leaves[key] = (
                 CheckedLeaf(self._leaf_checker.check(item, scope, conduit), item, scope)
                 if conduit is not None
@@ -180,14 +184,20 @@ class Model:
             for word in (name, other):
                 if word not in known:
                     message = f"--conduit {name}={other}: there is no conduit `{word}`"
-                    self.sink.report("E0803", message, help=suggest(word, known))
+                    self.sink.report("E0803", message, help=suggest(word, self.sink, known))
 
     def _matching(self, wrappers: list[Wrapper], globs: Sequence[str]) -> list[Wrapper]:
         for glob in globs:
             if not any(_passes([glob], w.leaf.name, w.symbol) for w in wrappers):
-                message = f"--leaf {glob} matches no leaf and no symbol"
+                message = f"no leaf and no symbol matches `{glob}`"
                 names = [name for w in wrappers for name in (w.leaf.name, w.symbol)]
-                self.sink.report("E0806", message, help=suggest(glob, names))
+                imported = [name for scope in self._all for name in scope.leaves]
+                help = suggest(glob, self.sink, names, imported)
+                known = list(dict.fromkeys([*(w.leaf.name for w in wrappers), *imported]))
+                if help is None and known:
+                    more = f" and {len(known) - 4} more" if len(known) > 4 else ""
+                    help = f"leaves are {', '.join(known[:4])}{more}"
+                self.sink.report("E0806", message, help=help)
         return [w for w in wrappers if _passes(globs, w.leaf.name, w.symbol)]
 
     # -- across wrappers

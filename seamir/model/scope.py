@@ -5,13 +5,14 @@ Duplicates are reported while scopes are built, unknown and ambiguous names when
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import TypeVar
 
 from seamir.diagnostics import Diagnostics
 from seamir.model.names import check_not_register
 from seamir.syntax import ast
+from seamir.syntax.files import library_file_with
 from seamir.syntax.loader import Unit
 
 ItemT = TypeVar("ItemT", bound=ast.Item)
@@ -38,6 +39,17 @@ Named = (
 )
 
 
+# The words that begin items of a kind.
+_ITEM_WORDS = {
+    "type": "type|bits",
+    "constant": "const",
+    "operands": "operands",
+    "statuses": "statuses",
+    "conduit": "conduit",
+    "leaf": "leaf",
+}
+
+
 class Scope:
     """The names of one file; `key` of a name is its kind and text."""
 
@@ -47,6 +59,7 @@ class Scope:
         self.own: dict[tuple[str, str], Named] = {}
         self.leaves: dict[str, dict[int, ast.LeafItem]] = {}  # by name, then version
         self.wrappers: dict[str, ast.WrapperItem] = {}
+        self._names: dict[str, list[str]] = {}
         for item in unit.file.items:
             self._declare(item, sink)
 
@@ -94,10 +107,13 @@ class Scope:
         found = [(scope, scope.own.get((kind, name))) for scope in self.imported]
         return [(scope, item) for scope, item in found if item is not None]
 
-    def names(self, kind: str) -> list[str]:
+    def names(self, kind: str) -> Collection[str]:
         """All names of a kind that this file sees."""
-        scopes = (self, *self.imported)
-        return sorted({text for scope in scopes for (k, text) in scope.own if k == kind})
+        if kind not in self._names:
+            scopes = (self, *self.imported)
+            found = {text for scope in scopes for (k, text) in scope.own if k == kind}
+            self._names[kind] = sorted(found)
+        return self._names[kind]
 
     def look_up(
         self, kind: str, name: ast.Name, wanted: type[ItemT], sink: Diagnostics
@@ -110,7 +126,8 @@ class Scope:
                 code,
                 f"there is no {_SHOWN.get(kind, kind)} `{name.text}` here",
                 name.span,
-                help=self.elsewhere(kind, name.text) or suggest(name.text, self.names(kind)),
+                help=self.elsewhere(kind, name.text, sink)
+                or suggest(name.text, sink, self.names(kind)),
             )
             return None
         if len(found) > 1:
@@ -119,7 +136,7 @@ class Scope:
             return None
         return found[0]
 
-    def elsewhere(self, kind: str, name: str) -> str | None:
+    def elsewhere(self, kind: str, name: str, sink: Diagnostics) -> str | None:
         """Imports are not transitive: says so when an import of an import has the name."""
         further = [other for scope in self.imported for other in scope.imported]
         seen = {id(scope) for scope in self.imported}
@@ -127,12 +144,24 @@ class Scope:
             scope = further.pop(0)
             if id(scope) in seen:
                 continue
+            if not sink.afford(1):
+                return None
             if (kind, name) in scope.own or (kind == "leaf" and name in scope.leaves):
                 source = scope.unit.source.logical_name
                 return f'imports are not transitive: add `import "{source}";`'
             seen.add(id(scope))
             further += scope.imported
-        return None
+        return self._in_library(kind, name, sink)
+
+    def _in_library(self, kind: str, name: str, sink: Diagnostics) -> str | None:
+        """Which import would bring the name in, if the library has it."""
+        word = _ITEM_WORDS.get(kind)
+        if word is None or not sink.afford(100):
+            return None
+        path = library_file_with(word, name)
+        if path is None or path == self.unit.source.logical_name:
+            return None
+        return f'the library has it: add `import "{path}";`'
 
     def find_leaf(self, name: str) -> list[tuple[Scope, int, ast.LeafItem]]:
         """All versions of a leaf that this file sees; its own come first and hide others."""
@@ -152,11 +181,13 @@ def _report_twice(name: ast.Name, earlier: ast.Name, what: str, sink: Diagnostic
         sink.report("E0207", f"{what} is defined twice", name.span, notes=notes)
 
 
-def suggest(name: str, known: Iterable[str]) -> str | None:
+def suggest(name: str, sink: Diagnostics, *known: Collection[str]) -> str | None:
     """A help line that names a known name close to a wrong one."""
+    if not sink.afford(sum(map(len, known))):
+        return None
     cutoff = 0.75 if len(name) > 4 else 0.65
     # Comparing is slow: only with names that could be meant, and never with endless ones.
     longest = min(len(name) + 3, 64)
-    near = [word for word in known if len(name) - 3 <= len(word) <= longest]
+    near = [w for words in known for w in words if len(name) - 3 <= len(w) <= longest]
     close = get_close_matches(name, near, n=1, cutoff=cutoff)
     return f"did you mean `{close[0]}`?" if close else None

@@ -89,6 +89,12 @@ class Type:
         root = BUILTIN_TYPES[self.c_base]
         return (self.low, self.high, self.bits) != (root.low, root.high, root.bits)
 
+    @property
+    def allowed_numbers(self) -> tuple[int, ...]:
+        """The extra constants as numbers of the C type, negative ones as such."""
+        extended = (extend(value, self.width, self.signed) for value in self.constants)
+        return tuple(v - (1 << 64) if self.signed and v >> 63 else v for v in extended)
+
     def derives_from(self, other: Type) -> bool:
         """Whether this type is the other or was made from it."""
         kind: Type | None = self
@@ -105,6 +111,14 @@ def _integer(name: str, width: int, signed: bool) -> Type:
         return Type(name, width, True, name, Possible.anything(), low, high, ALL_BITS)
     high = (1 << width) - 1
     return Type(name, width, False, name, Possible.within(0, high), 0, high, high)
+
+
+def extend(value: int, width: int, signed: bool) -> int:
+    """The low `width` bits of a value, zero- or sign-extended to 64 bits."""
+    value &= slice_mask(0, width - 1)
+    if signed and value >> (width - 1):
+        value |= ALL_BITS & ~slice_mask(0, width - 1)
+    return value
 
 
 def possible_of(low: int, high: int, bits: int) -> Possible:

@@ -88,9 +88,11 @@ class ValueChecker:
         elif name.text in REGISTERS:
             help = "registers cannot be read; an output says what a call leaves in one"
         else:
-            codes = [code for family in self._families for code in family.codes]
-            known = [*self._parameters, *self._scope.names("constant"), *codes]
-            help = self._scope.elsewhere("constant", name.text) or suggest(name.text, known)
+            codes = [family.codes for family in self._families]
+            constants = self._scope.names("constant")
+            help = self._scope.elsewhere("constant", name.text, self._sink) or suggest(
+                name.text, self._sink, self._parameters, constants, *codes
+            )
         message = f"there is no parameter or constant `{name.text}` here"
         self._sink.report("E0202", message, name.span, help=help)
 
@@ -100,7 +102,7 @@ class ValueChecker:
             return None
         if name.text not in family.codes:
             message = f"there is no status `{name.text}` in {family.name}"
-            hint = suggest(name.text, family.codes)
+            hint = suggest(name.text, self._sink, family.codes)
             self._sink.report("E0203", message, name.span, help=hint)
             return None
         return Constant(family.codes[name.text].values[0], name.text)

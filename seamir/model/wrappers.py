@@ -12,14 +12,23 @@ from dataclasses import replace
 from seamir.model.clauses import ClauseChecker, check_delivery, report_repeats
 from seamir.model.conduits import ConduitChecker, report_overlap
 from seamir.model.declarations import Declarations
-from seamir.model.entities import NOWHERE, Again, Edges, Operand, Parameter, Trap, Wrapper
+from seamir.model.entities import (
+    NOWHERE,
+    Again,
+    Edges,
+    Operand,
+    Output,
+    Parameter,
+    Trap,
+    Wrapper,
+)
 from seamir.model.expressions import parameters_of
 from seamir.model.leaves import CheckedLeaf, LeafChecker
 from seamir.model.names import check_c_name
 from seamir.model.order import names_in
 from seamir.model.registers import slice_mask
 from seamir.model.scope import Scope, suggest
-from seamir.model.types import UNKNOWN_TYPE, Type
+from seamir.model.types import BUILTIN_TYPES, UNKNOWN_TYPE, Type
 from seamir.source import Span
 from seamir.syntax import ast
 
@@ -65,6 +74,13 @@ class WrapperChecker:
             self._leaves.value_checker(parameters, own_scope, leaf.conduit),
         )
         by_name = {p.name: p for p in parameters}
+        # A check of the leaf is pointless where the wrapper fixed the parameter.
+        fixed = {p.name for p in leaf.parameters} - by_name.keys()
+        leaf_checks = [
+            clause
+            for clause in leaf_clauses
+            if not (isinstance(clause, ast.Check) and clause.parameter.text in fixed)
+        ]
         again = inner.again(leaf_clauses, operands, outputs)
         again += outer.again(clauses, operands, outputs)
         outer.check_nesting(again)
@@ -85,7 +101,7 @@ class WrapperChecker:
             operands=operands,
             edges=self._edges(checked, clauses, own_scope),
             again=again,
-            checks=inner.checks(leaf_clauses, by_name) + outer.checks(clauses, by_name),
+            checks=inner.checks(leaf_checks, by_name) + outer.checks(clauses, by_name),
             delivery=delivery,
             keep=keep,
             noinstr=(_flag(leaf_clauses, "noinstr") or _flag(clauses, "noinstr")) is not None,
@@ -111,7 +127,7 @@ class WrapperChecker:
             original = changed.get(entry.name.text)
             if original is None:
                 message = f"{checked.leaf.name} has no parameter `{entry.name.text}`"
-                hint = suggest(entry.name.text, changed)
+                hint = suggest(entry.name.text, self._sink, changed)
                 notes = [("the leaf is here", checked.leaf.span)]
                 self._sink.report("E0202", message, entry.name.span, notes=notes, help=hint)
                 continue
@@ -121,6 +137,9 @@ class WrapperChecker:
             last = order.index(original.name)
             kind = self._declarations.type(entry.type, scope)
             if kind is None or not self._check_type(entry, kind, original):
+                continue
+            returned = next((o for o in checked.leaf.outputs if o.name == original.name), None)
+            if returned is not None and not self._check_returned(entry, kind, returned):
                 continue
             changed[original.name] = Parameter(
                 original.name, kind, original.promise, entry.doc or original.doc, entry.name.span
@@ -138,12 +157,28 @@ class WrapperChecker:
             help = "use a builtin type, or one made from the leaf's type"
             self._sink.report("E0309", message, entry.type.span, notes=notes, help=help)
             return False
-        largest = max((promise.high, *promise.constants))
-        too_small = largest.bit_length() > kind.width - (1 if kind.signed else 0)
-        if too_small or (promise.low < 0 and not kind.signed):
+        if kind == promise:
+            return True
+        numbers = (promise.low, promise.high, *promise.allowed_numbers)
+        root = BUILTIN_TYPES[kind.c_base]
+        if min(numbers) < root.low or max(numbers) > root.high:
             message = f"{kind.name} cannot hold every {promise.name}"
             notes = [("the leaf says so here", original.span)]
             self._sink.report("E0304", message, entry.type.span, notes=notes)
+            return False
+        return True
+
+    def _check_returned(self, entry: ast.Parameter, kind: Type, output: Output) -> bool:
+        """Whether a parameter that comes back too may have that type."""
+        notes = [("it comes back here", output.span)]
+        if kind.signed != output.type.signed:
+            message = f"{output.name} comes back as {output.type.name}, whose sign differs"
+            self._sink.report("E0309", message, entry.type.span, notes=notes)
+            return False
+        narrow = output.place.width < 64 and output.place.width > kind.width
+        if narrow or (kind.c_base == "bool" and output.place.width != 1):
+            message = f"{kind.name} cannot take back {output.place}"
+            self._sink.report("E0310", message, entry.type.span, notes=notes)
             return False
         return True
 

@@ -1,39 +1,36 @@
 """The syntax tree: what a file says, before any name is looked up.
 
-One frozen dataclass per construct of grammar/seam.lark, each with its span. Nothing is checked
-here beyond what the grammar itself forces.
+One immutable class per construct of grammar/seam.lark, each with its span. Nothing is checked here
+beyond what the grammar itself forces. (Named tuples: a description has many nodes, and these take
+a third of the time of frozen dataclasses.)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from seamir.source import Source, Span
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     text: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Integer:
+class Integer(NamedTuple):
     value: int
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """A quoted string, without its quotes."""
 
     value: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """Bits `high` to `low` of a register or value, both included."""
 
     high: Integer
@@ -41,8 +38,7 @@ class Slice:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A register, or the bits of it that `slice` names."""
 
     register: Name
@@ -50,8 +46,7 @@ class Place:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Registers:
+class Registers(NamedTuple):
     """One register (`last` is None) or a range such as r8..r11."""
 
     first: Name
@@ -62,21 +57,18 @@ class Registers:
 # -- expressions
 
 
-@dataclass(frozen=True, slots=True)
-class NameExpr:
+class NameExpr(NamedTuple):
     family: Name | None
     name: Name
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class LiteralExpr:
+class LiteralExpr(NamedTuple):
     value: int
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class BinaryExpr:
+class BinaryExpr(NamedTuple):
     operator: str  # one of | + - << >>
     left: Expr
     right: Expr
@@ -89,8 +81,7 @@ Expr: TypeAlias = NameExpr | LiteralExpr | BinaryExpr
 # -- patterns and actions
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(NamedTuple):
     """`detail` is None for `X`, "*" for `X(*)`, else the operand id's name or number."""
 
     name: Name
@@ -98,19 +89,16 @@ class Pattern:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnAction:
+class ReturnAction(NamedTuple):
     value: Expr
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class TrapAction:
+class TrapAction(NamedTuple):
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class CallAction:
+class CallAction(NamedTuple):
     symbol: Name
     value: Expr | None
     span: Span
@@ -119,8 +107,7 @@ class CallAction:
 Action: TypeAlias = ReturnAction | TrapAction | CallAction
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """`on EDGE ACTION;` where the edge is "carry" or "fault", the latter for one vector or all."""
 
     edge: str
@@ -129,8 +116,7 @@ class Outcome:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Assign:
+class Assign(NamedTuple):
     place: Place
     value: Expr
     since: Text | None
@@ -138,22 +124,19 @@ class Assign:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Clobbers:
+class Clobbers(NamedTuple):
     registers: tuple[Registers, ...]
     memory: bool
     simd: bool
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Preserves:
+class Preserves(NamedTuple):
     registers: tuple[Registers, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class NoteText:
+class NoteText(NamedTuple):
     text: Text
     span: Span
 
@@ -161,83 +144,71 @@ class NoteText:
 # -- clauses of leaves and wrappers
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(NamedTuple):
     attempts: Integer
     patterns: tuple[Pattern, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class StepAssign:
+class StepAssign(NamedTuple):
     place: Place
     value: Expr
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class StepCarry:
+class StepCarry(NamedTuple):
     registers: tuple[Registers, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(NamedTuple):
     attempts: Integer
     patterns: tuple[Pattern, ...]
     steps: tuple[StepAssign | StepCarry, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     parameter: Name
     status: Pattern | None  # None: trap
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(NamedTuple):
     kind: str  # "pointers", "struct" or "register"
     struct: Name | None
     optional: bool
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(NamedTuple):
     names: tuple[Name, ...]  # empty: all outputs
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Allow:
+class Allow(NamedTuple):
     register: Name
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(NamedTuple):
     """A clause that is one word: noinstr, noreturn, effect (global)."""
 
     word: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Since:
+class Since(NamedTuple):
     version: Text
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Requires:
+class Requires(NamedTuple):
     feature: Name
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Deprecated:
+class Deprecated(NamedTuple):
     reason: Text | None
     span: Span
 
@@ -264,21 +235,18 @@ Clause: TypeAlias = (
 # -- items
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
+class Import(NamedTuple):
     path: Text
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     low: int
     high: int
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class TypeItem:
+class TypeItem(NamedTuple):
     name: Name
     base: Name
     constants: tuple[Name, ...]
@@ -289,24 +257,21 @@ class TypeItem:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class ConstItem:
+class ConstItem(NamedTuple):
     name: Name
     value: Expr
     doc: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class BitField:
+class BitField(NamedTuple):
     name: Name
     slice: Slice
     doc: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class BitsItem:
+class BitsItem(NamedTuple):
     name: Name
     spelling: Text | None
     fields: tuple[BitField, ...]
@@ -314,67 +279,58 @@ class BitsItem:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(NamedTuple):
     name: Name
     values: tuple[Integer, ...]
     doc: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class OperandsItem:
+class OperandsItem(NamedTuple):
     name: Name
     codes: tuple[Code, ...]
     doc: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
+class Detail(NamedTuple):
     slice: Slice
     operands: Name
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Ignore:
+class Ignore(NamedTuple):
     slice: Slice
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class SuccessBits:
+class SuccessBits(NamedTuple):
     slice: Slice
     value: Integer
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Success:
+class Success(NamedTuple):
     """Success holds if any of the tests does."""
 
     tests: tuple[SuccessBits | Pattern, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class StatusesItem:
+class StatusesItem(NamedTuple):
     name: Name
     items: tuple[Detail | Ignore | Success | Code, ...]
     doc: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(NamedTuple):
     name: Name
     code: Text
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class StatusPlace:
+class StatusPlace(NamedTuple):
     place: Place
     families: tuple[Name, ...]
     span: Span
@@ -385,8 +341,7 @@ ConduitClause: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ConduitItem:
+class ConduitItem(NamedTuple):
     name: Name
     base: Name | None
     items: tuple[ConduitClause, ...]
@@ -394,31 +349,27 @@ class ConduitItem:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     name: Name
     type: Name
     doc: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Tested:
+class Tested(NamedTuple):
     """One alternative of `on`: "success", "error" or a pattern."""
 
     what: str | Pattern
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     alternatives: tuple[Tested, ...]
     exceptions: tuple[Pattern, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     name: Name
     type: Name | None
     place: Place
@@ -429,8 +380,7 @@ class Output:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class LeafItem:
+class LeafItem(NamedTuple):
     name: Name
     number: Integer | None
     version: Integer | None
@@ -442,8 +392,7 @@ class LeafItem:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class WrapperItem:
+class WrapperItem(NamedTuple):
     name: Name
     leaf: Name
     version: Integer | None

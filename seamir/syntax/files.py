@@ -122,6 +122,16 @@ def _library_help() -> str:
     return "the library has " + ", ".join(names)
 
 
+def library_file_with(words: str, name: str) -> str | None:
+    """The library path of a file with an item of that name; `words` are item words, as in a|b."""
+    item = re.compile(rf"^[ \t]*(?:{words})[ \t]+{re.escape(name)}\b", re.MULTILINE)
+    folder = library_folder()
+    for path in sorted(folder.rglob("*.seam")):
+        if item.search(path.read_text(encoding="utf-8")):
+            return path.relative_to(folder).as_posix()
+    return None
+
+
 def find_import(
     path: str, importer: Source, include: Sequence[str], where: Span
 ) -> tuple[Path, str]:

@@ -78,7 +78,7 @@ def _parse_text(text: str, source: Source, sink: Diagnostics) -> tuple[ast.Item,
 
 def _blank(text: str, end: int) -> str:
     """The text with everything before `end` made blank, places unchanged."""
-    return re.sub(r"[^\n]", " ", text[:end]) + text[end:]
+    return re.sub(r"[^\n]+", lambda line: " " * len(line[0]), text[:end]) + text[end:]
 
 
 @cache

@@ -41,3 +41,20 @@ def test_every_case_is_wrong() -> None:
 
 def test_there_are_many() -> None:
     assert len(CASES) > 100
+
+
+def test_a_permission_to_call_is_none_to_call_itself() -> None:
+    text = (
+        'import "tdx/conduits.seam";\n'
+        "leaf A = 500 via seamcall () { on fault call b return 0; }\n"
+        "leaf B = 501 via seamcall ();\n"
+    )
+    found = seamir.check(seamir.load_text(text, "input.seam", allow_calls=["b"]))
+    assert render(found).splitlines() == [
+        "input.seam:2:41: error[E0208]: b is made by this compilation, so it cannot be called",
+        "    2 | leaf A = 500 via seamcall () { on fault call b return 0; }",
+        "      |                                         ^^^^^^^^^^^^^^^",
+        "input.seam:3:6: note: it is made here",
+        "    3 | leaf B = 501 via seamcall ();",
+        "      |      ^",
+    ]

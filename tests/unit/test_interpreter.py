@@ -42,7 +42,7 @@ from plans import (
     value,
 )
 
-from seamir.emulate.interpreter import Run, extend, grant, interpret, keeps_promise
+from seamir.emulate.interpreter import Run, grant, interpret, keeps_promise
 from seamir.emulate.script import (
     Carry,
     Completed,
@@ -58,7 +58,7 @@ from seamir.ir.leaf import CarryRegister, Input, Plan, Returns, SetBits
 from seamir.model.expressions import Binary, Constant
 from seamir.model.registers import ALL_BITS
 from seamir.model.statuses import Match, StatusTest
-from seamir.model.types import Type
+from seamir.model.types import Type, extend
 
 BUSY = 0x8000_0200_0000_0000
 INTERRUPTED = 0x8000_0003_0000_0000
