@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Container, Sequence
 from importlib.resources import files
+from itertools import takewhile
 
 from seamir.compiler import Compilation
 from seamir.diagnostics import fail, printable
@@ -21,12 +22,19 @@ from seamir.emit.contract import (
 from seamir.emit.header import declaration
 from seamir.emit.text import paragraphs, wrap, wrap_paragraph
 from seamir.ir.leaf import ArgumentKind, Plan
-from seamir.objects.disassembly import disassemble, labels
+from seamir.objects.disassembly import DecodedInstruction, disassemble, labels
 from seamir.objects.elf import FixupEntry, Function
 from seamir.source import Source
 from seamir.syntax.loader import Unit
 
 _SHOWN = 100  # characters of a source line
+# An instruction that writes its first operand, a register; and registers by their parts.
+_WRITES = re.compile(r"(?:mov|movzx|movsx|movsxd|movabs|lea|xor|or|and|add|sub|shl|shr) (\w+),")
+_FULL_NAMES = {
+    **{f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")},
+    **{f"r{number}d": f"r{number}" for number in range(8, 16)},
+}
+
 _CODE = re.compile(r"[EW][0-9]{4}")
 
 
@@ -140,7 +148,7 @@ def _code_section(plan: Plan, compilation: Compilation) -> str:
     own = [entry for entry in fixups if entry.function == plan.symbol]
     sources = {_logical(unit): unit.source for unit in compilation.program.units}
     title = f"Instructions in {function.section}, {len(function.code)} bytes"
-    return _section(title, _instructions(function, own, sources))
+    return _section(title, _instructions(plan, function, own, sources))
 
 
 def _logical(unit: Unit) -> str:
@@ -148,22 +156,28 @@ def _logical(unit: Unit) -> str:
 
 
 def _instructions(
-    function: Function, fixups: Sequence[FixupEntry], sources: dict[str, Source]
+    plan: Plan,
+    function: Function,
+    fixups: Sequence[FixupEntry],
+    sources: dict[str, Source],
 ) -> list[str]:
     """Each instruction beside the place in the description that it comes from.
 
     The line itself is shown where it is not that of the instruction above.
     """
     names = labels(function, fixups)
+    instructions = disassemble(function, fixups)
     places = _places(function)
     starts = [start for start, _, _ in places]
+    loads = _loads(plan, instructions)
     rows: list[tuple[str, str, str]] = []
     above = ("", 0)
-    for instruction in disassemble(function, fixups):
+    for instruction in instructions:
         if instruction.offset in names:
             rows.append((f"{names[instruction.offset]}:", "", ""))
             above = ("", 0)
         _, file, line = places[bisect_right(starts, instruction.offset) - 1]
+        file, line = loads.get(instruction.offset, (file, line))
         code = f"  {instruction.offset:04x}  {instruction.text}"
         shown = "" if (file, line) == above else _source_line(file, line, sources)
         rows.append((code, printable(f"{file}:{line}") if line else "", shown))
@@ -175,6 +189,27 @@ def _instructions(
             for entry in fixups
         ),
     ]
+
+
+def _loads(plan: Plan, instructions: Sequence[DecodedInstruction]) -> dict[int, tuple[str, int]]:
+    """File and line of the instructions that put an operand into its register, by offset.
+
+    LLVM counts such moves to the call itself.
+    """
+    own = (plan.span.source.logical_name or plan.span.source.name, plan.span.line)
+    found = {0: own} if instructions[0].text == "endbr64" else {}
+    before = list(takewhile(lambda one: one.code != plan.instruction.code, instructions))
+    for load in plan.loads:
+        for instruction in reversed(before):
+            written = _WRITES.match(instruction.text)
+            if written and _FULL_NAMES.get(written.group(1), written.group(1)) == load.register:
+                source = load.span.source
+                found[instruction.offset] = (
+                    source.logical_name or source.name,
+                    load.span.line,
+                )
+                break
+    return found
 
 
 def _places(function: Function) -> list[tuple[int, str, int]]:

@@ -210,7 +210,7 @@ class _Lowering:
         leaf, conduit = self._leaf, self._leaf.conduit
         named = {"leaf": leaf.number or 0, "version": leaf.version}
         selectors = [
-            Operand(o.place, substitute(o.value, named), o.since, o.doc, leaf.span)
+            Operand(o.place, substitute(o.value, named), o.since, o.doc, o.span)
             for o in conduit.selectors
         ]
         loads = _gather(selectors, LoadKind.SELECTOR)

@@ -20,7 +20,7 @@ from seamir.model.entities import (
     Trap,
 )
 from seamir.model.expressions import fold
-from seamir.model.registers import ALL_BITS
+from seamir.model.registers import ALL_BITS, slice_mask
 from seamir.model.statuses import Match
 
 Pass = Callable[[Plan], Plan]
@@ -97,13 +97,17 @@ def drop_idle_checks(plan: Plan) -> Plan:
 
 
 def order_clauses(plan: Plan) -> Plan:
-    """Gives each clause its matches sorted, so that equal plans give equal code."""
-    again = tuple(_sorted_clause(clause) for clause in plan.again)
+    """Gives each clause its matches sorted, so that equal plans give equal code.
+
+    Bits that a narrow status does not have are 0 and need no comparison.
+    """
+    mask = slice_mask(0, plan.status.width - 1)
+    again = tuple(_sorted_clause(clause, mask) for clause in plan.again)
     return replace(plan, again=again)
 
 
-def _sorted_clause(clause: Again) -> Again:
-    unique = dict.fromkeys(clause.matches)
+def _sorted_clause(clause: Again, mask: int) -> Again:
+    unique = dict.fromkeys(Match(match.mask & mask, match.value) for match in clause.matches)
     return replace(clause, matches=tuple(sorted(unique, key=lambda m: (m.value, m.mask))))
 
 

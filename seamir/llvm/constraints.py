@@ -60,8 +60,6 @@ def call_assembly(plan: Plan, target: Target) -> CallAssembly:
     parts += [f"~{{{name}}}" for name in clobbers]
     if plan.destroys_simd and "simd" in target.features:
         parts += [f"~{{xmm{number}}}" for number in range(16)]
-    if plan.destroys_simd and "simd" in target.features:
-        parts += [f"~{{xmm{number}}}" for number in range(16)]
     parts += ["~{memory}"] if plan.destroys_memory else []
     parts += ["~{flags}"]
     first_label = len(outputs) + len(inputs)

@@ -14,7 +14,7 @@ from seamir.model.entities import Bits
 from seamir.model.expressions import Constant, Expression, ParameterValue, TrapNumber
 from seamir.model.registers import ALL_BITS, slice_mask
 from seamir.model.statuses import Match, StatusTest
-from seamir.model.types import Type
+from seamir.model.types import Type, extend
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 SIGN = 1 << 63
@@ -165,7 +165,7 @@ def breaks_promise(builder: ir.IRBuilder, value: ir.Value, given: Type, promise:
     for test in tests[1:]:
         bad = builder.or_(bad, test)
     for constant in promise.constants:
-        allowed = ir.Constant(I64, _extend(constant, promise))
+        allowed = ir.Constant(I64, extend(constant, promise.width, promise.signed))
         bad = builder.and_(bad, builder.icmp_unsigned("!=", value, allowed))
     return bad
 
@@ -191,10 +191,3 @@ def _outside_range(
         return [compare(">", value, ir.Constant(I64, high))]
     moved = builder.sub(value, ir.Constant(I64, low)) if low else value
     return [builder.icmp_unsigned(">", moved, ir.Constant(I64, high - low))]
-
-
-def _extend(constant: int, kind: Type) -> int:
-    """A constant of a type as the extended value is."""
-    if kind.signed and constant >> (kind.width - 1) & 1:
-        return constant | ALL_BITS & ~slice_mask(0, kind.width - 1)
-    return constant
