@@ -1,7 +1,7 @@
 """The golden cases: folders of tests/golden with an input.seam, and how each is compiled.
 
-`options.json` of a case has the options that its input needs: `leaves`, `conduits`,
-`allow_calls` of seamir.load, `features`, `deliver`, `symbol_prefix` of seamir.compile, and
+`options.json` of a case has the options that its input needs: `leaves`, `conduits`, `allow_calls`,
+`allow_instructions` of seamir.load, `features`, `deliver`, `symbol_prefix` of seamir.compile, and
 `targets`, the targets whose listings are kept (linux-kernel alone if it says nothing).
 """
 
@@ -15,7 +15,7 @@ import seamir
 from seamir.objects.disassembly import listing
 
 FOLDER = Path(__file__).parent / "golden"
-_LOAD = ("leaves", "conduits", "allow_calls")
+_LOAD = ("leaves", "conduits", "allow_calls", "allow_instructions")
 _COMPILE = ("features", "deliver", "symbol_prefix")
 _OPTIONS = frozenset((*_LOAD, *_COMPILE, "targets"))
 

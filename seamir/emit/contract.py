@@ -20,6 +20,7 @@ from seamir.emit.rows import (
     operand_rows,
     output_rows,
     show_bits,
+    source_of,
     span_of,
 )
 from seamir.emit.text import paragraphs, plain, sentence, split_summary
@@ -52,12 +53,14 @@ __all__ = [
     "attempt_sentence",
     "check_sentence",
     "constant_value",
+    "context_sentences",
     "contract_sentences",
     "destroyed_registers",
     "edges_of",
     "input_rows",
     "is_in_out",
     "leaf_words",
+    "member_words",
     "no_carry_reason",
     "no_fault_reason",
     "note_words",
@@ -70,6 +73,7 @@ __all__ = [
     "show_bits",
     "show_number",
     "status_words",
+    "uncaught_sentence",
     "vector_name",
 ]
 
@@ -78,6 +82,8 @@ _MNEMONICS = {vector: name for name, vector in FAULT_VECTORS.items()}
 
 # -- values
 
+UNTOUCHED = "untouched if the call did not complete"
+
 
 def output_words(row: OutputRow) -> str:
     """When an output counts and what it is else, where that differs from the usual; or ""."""
@@ -85,11 +91,17 @@ def output_words(row: OutputRow) -> str:
     if row.condition:
         words.append(f"{row.condition}, else 0")
     if row.otherwise == "untouched":
-        words.append("untouched if the call did not complete")
+        words.append(UNTOUCHED)
     if row.preload is not None:
         preset = (row.preload & slice_mask(row.low, row.high)) >> row.low
         words.append(f"{show_number(preset)} if left unwritten")
     return "; ".join(words)
+
+
+def member_words(row: OutputRow) -> str:
+    """The same for a member of a structure, whose comment says also what is usual."""
+    usual = "" if row.condition or row.otherwise != "0" else "0 if the call did not complete"
+    return "; ".join(words for words in (output_words(row), usual) if words)
 
 
 def promise_words(kind: Type) -> str:
@@ -177,6 +189,15 @@ def no_fault_reason(plan: Plan, target: Target) -> str | None:
     if plan.edges.fault is None and not plan.edges.vectors:
         return "the description gives faults no meaning"
     return None
+
+
+def uncaught_sentence(plan: Plan, target: Target) -> str:
+    """That an exception at the instruction is not caught, or some are not; "" if all are."""
+    if not plan.instruction.may_fault:
+        return ""
+    if no_fault_reason(plan, target) is not None:
+        return "An exception at the instruction is not caught."
+    return "" if plan.edges.fault is not None else "Any other exception is not caught."
 
 
 def edges_of(plan: Plan, target: Target) -> tuple[tuple[str, Action], ...]:
@@ -288,15 +309,36 @@ def contract_sentences(plan: Plan, target: Target) -> tuple[str, ...]:
     lines: list[str] = []
     if said.deprecated is not None:
         lines.append(f"Deprecated: {plain(said.deprecated)}" if said.deprecated else "Deprecated.")
-    lines += [note_words(note) for note in (*said.notes, *plan.conduit.notes)]
+    lines += [note_words(note) for note in said.notes]
+    lines += _conduit_sentences(plan)
     if said.effect is not None:
         lines.append(f"{_capital(plain(said.effect))} effect.")
     if said.since is not None:
         lines.append(f"Since {plain(said.since)}.")
     if said.requires:
         lines.append(f"Requires {', '.join(plain(feature) for feature in said.requires)}.")
-    if plan.section == target.noinstr_section and plan.section != ".text":
-        lines.append(f"The code is in {plan.section}.")
+    lines += _section_sentences(plan, target)
+    return _distinct(lines)
+
+
+def context_sentences(plan: Plan, target: Target) -> tuple[str, ...]:
+    """Those of `contract_sentences` that say where the call may be made: what the conduit says."""
+    return _distinct([*_conduit_sentences(plan), *_section_sentences(plan, target)])
+
+
+def _conduit_sentences(plan: Plan) -> list[str]:
+    lines = [note_words(note) for note in plan.conduit.notes]
+    if plan.destroys_simd:
+        lines.append("The other side may change vector registers.")
+    return lines
+
+
+def _section_sentences(plan: Plan, target: Target) -> list[str]:
+    is_special = plan.section == target.noinstr_section and plan.section != ".text"
+    return [f"The code is in {plan.section}."] if is_special else []
+
+
+def _distinct(lines: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(sentence(line) for line in lines if line))
 
 
@@ -313,10 +355,11 @@ def note_words(note: str) -> str:
 
 def operand_table(plan: Plan) -> tuple[str, ...]:
     """Lines of plain text: a row for each operand, then one for each output, in columns."""
-    rows = [
-        ("in" if row.kind is not LoadKind.PRELOAD else "preset", row.place, row.filled_by, "")
-        for row in operand_rows(plan)
-    ]
+    rows = []
+    for row in operand_rows(plan):
+        source = source_of(plan, row)
+        value = f"{row.filled_by} ({source})" if source else row.filled_by
+        rows.append(("preset" if row.kind is LoadKind.PRELOAD else "in", row.place, value, ""))
     for output in output_rows(plan):
         rows.append(("out", output.place, plain(output.destination), output_words(output)))
     if plan.returns is not Returns.NOTHING:

@@ -19,16 +19,16 @@ from seamir.emit.contract import (
     attempt_sentence,
     check_sentence,
     constant_value,
+    context_sentences,
     contract_sentences,
     edges_of,
     input_rows,
     leaf_words,
-    no_fault_reason,
-    note_words,
     operand_rows,
     output_rows,
     output_words,
     promise_words,
+    uncaught_sentence,
 )
 from seamir.emit.header_statuses import families_of, status_blocks
 from seamir.emit.header_types import (
@@ -119,11 +119,12 @@ def emit_header(plans: Sequence[Plan], target: Target, stem: str, source_name: s
         _PREAMBLE.split("\n"),
         [*described_types(plans), *typedefs(kinds, names)],
         assumptions(plans, kinds),
-        *accessors(kinds, names),
+        *accessors(plans, kinds, names),
         *structures(plans, names, sink),
-        *_conduits(plans, target),
+        *_conduits(plans),
         *(_function(plan, target, names) for plan in plans),
         *status_blocks(families_of(plans), names),
+        ["#undef SEAMIR_ASSERT"],
         ["#ifdef __cplusplus", "}", "#endif"],
         [f"#endif /* {guard} */"],
     ]
@@ -134,28 +135,23 @@ def emit_header(plans: Sequence[Plan], target: Target, stem: str, source_name: s
 # -- conduits
 
 
-def _conduits(plans: Sequence[Plan], target: Target) -> list[list[str]]:
-    """A comment for each conduit: the instruction and what holds for all its functions."""
+def _conduits(plans: Sequence[Plan]) -> list[list[str]]:
+    """A comment for each conduit: what it is, its instruction and its statuses."""
     found: dict[str, Plan] = {}
     for plan in plans:
         found.setdefault(plan.conduit.name, plan)
-    return [_conduit(plan, target) for plan in found.values()]
+    return [_conduit(plan) for plan in found.values()]
 
 
-def _conduit(plan: Plan, target: Target) -> list[str]:
+def _conduit(plan: Plan) -> list[str]:
     conduit = plan.conduit
     code = conduit.instruction.code.hex(" ")
     families = ", ".join(family.name for family in conduit.families)
     status = f"status in {conduit.status}" + (f" ({families})" if families else "")
     blocks = [[f"DOC: Conduit {conduit.name}"]]
     blocks += [wrap_paragraph(line) for line in paragraphs(conduit.doc)]
-    facts = [f"Instruction {conduit.instruction.name}, {code}; {status}."]
-    if conduit.clobbers_simd:
-        facts.append("The other side may change vector registers.")
-    if conduit.instruction.may_fault and no_fault_reason(plan, target) is not None:
-        facts.append("An exception at the instruction is not caught.")
-    facts += [note_words(note) for note in conduit.notes]
-    return block_comment([*blocks, wrap(" ".join(facts))], "/**")
+    fact = f"Instruction {conduit.instruction.name}, {code}; {status}."
+    return block_comment([*blocks, wrap(fact)], "/**")
 
 
 # -- functions
@@ -189,16 +185,18 @@ def _argument_type(plan: Plan, argument: Argument) -> str:
 
 def _kernel_doc(plan: Plan, target: Target) -> list[str]:
     summary, rest = split_summary(plan.documentation.doc)
-    head = wrap(f"{plan.symbol}() - {summary or plain(plan.leaf)}")
-    said_once = {note_words(note) for note in plan.conduit.notes}
-    duties = [line for line in contract_sentences(plan, target) if line not in said_once]
+    head = wrap(f"{plan.symbol}() - {summary or f'calls {plain(plan.leaf)}'}")
+    context = context_sentences(plan, target)
+    facts = [line for line in contract_sentences(plan, target) if line not in context]
+    where = " ".join(line for line in (*context, uncaught_sentence(plan, target)) if line)
     blocks = [
         head + _parameter_lines(plan),
         wrap(_call_sentence(plan)),
         *(wrap_paragraph(line) for line in rest),
+        wrap(" ".join(facts)),
         wrap(check_sentence(plan, plan.checks)),
         wrap(attempt_sentence(plan)),
-        wrap(" ".join(duties), "Context: ", "") if duties else [],
+        wrap(where, "Context: ", "") if where else [],
         wrap(_return_words(plan, target), "Return: ", ""),
     ]
     return block_comment(blocks, "/**")

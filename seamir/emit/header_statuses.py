@@ -19,6 +19,9 @@ from seamir.model.statuses import Match, OperandIds, StatusCode, StatusFamily
 _INTRODUCTION = """\
 Statuses. A macro that is defined already keeps its value, so headers that define some of these \
 come before this one."""
+_SEVERAL = """\
+The macro of a code with several values has one of them, its NAME_ALT1 and so on the others. Linux \
+defines some of these names itself, with another of the values: FAMILY_is_CODE() tests for all."""
 _REMARK_COLUMNS = 100  # longer remarks stand before their macro
 _VALUE_COLUMN = 48  # values line up here at the latest
 
@@ -40,7 +43,9 @@ def status_blocks(families: Sequence[StatusFamily], names: Names) -> list[list[s
         if family.operands is not None and family.operands not in operands:
             operands.append(family.operands)
     blocks += [_operand_ids(ids, names) for ids in operands]
-    return [block_comment([wrap(_INTRODUCTION)]), *blocks] if blocks else []
+    several = any(len(c.values) > 1 for family in families for c in family.codes.values())
+    words = [wrap(_INTRODUCTION), wrap(_SEVERAL) if several else []]
+    return [block_comment(words), *blocks] if blocks else []
 
 
 def _first(doc: str) -> str:
@@ -80,6 +85,12 @@ def _tests(family: StatusFamily, names: Names) -> list[str]:
         if function:
             names.take(f"{family.name}_{suffix}", Kind.FUNCTION, taken, family.span)
             functions.append(function)
+    for code in family.codes.values():
+        if len(code.values) > 1:
+            name = f"{family.name}_is_{_short_name(family, code)}"
+            what = f"the test of {family.name}.{code.name}"
+            names.take(name, Kind.FUNCTION, what, code.span)
+            functions.append(_test_of_code(family, code, name))
     lines: list[str] = []
     for function in functions:
         lines += [*([""] if lines else []), *function]
@@ -111,6 +122,22 @@ def _test(family: StatusFamily, suffix: str) -> list[str]:
     if family.detail_low:
         detail = f"({detail}) >> {family.detail_low}"
     return _function(f"u64 {name}(u64 status)", detail)
+
+
+def _test_of_code(family: StatusFamily, code: StatusCode, name: str) -> list[str]:
+    """An inline function that tests for all values of a code, whoever defines its macro."""
+    kept = ALL_BITS & ~(family.detail | family.ignored)
+    tests = dict.fromkeys(_comparison(Match(kept, value & kept)) for value in code.values)
+    remark = short_comment(f"Whether a status is {code.name}, by any of its values.")
+    return [*remark, *_function(f"bool {name}(u64 status)", " ||\n\t       ".join(tests))]
+
+
+def _short_name(family: StatusFamily, code: StatusCode) -> str:
+    """The code's name without the words that the family's begins with too: TDX_X of tdx_status."""
+    words, others = code.name.lower().split("_"), family.name.lower().split("_")
+    while len(words) > 1 and others and words[0] == others.pop(0):
+        del words[0]
+    return "_".join(words)
 
 
 def _comparison(match: Match) -> str:

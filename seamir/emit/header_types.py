@@ -17,9 +17,9 @@ from seamir.emit.c_names import (
     c_type,
     declare,
 )
-from seamir.emit.contract import output_rows, output_words, promise_words, show_bits
+from seamir.emit.contract import member_words, output_rows, promise_words, show_bits
 from seamir.emit.text import COLUMNS, block_comment, paragraphs, plain, sentence, wrap
-from seamir.ir.leaf import ArgumentKind, Plan, Returns, Struct
+from seamir.ir.leaf import ArgumentKind, Delivery, Plan, Returns, Struct
 from seamir.model.registers import slice_mask
 from seamir.model.types import Field, Type
 
@@ -138,33 +138,46 @@ def _structure(users: Sequence[Plan], names: Names, sink: Diagnostics) -> list[s
             help = "give one of them another name: deliver struct NAME"
             sink.report("E0611", message, plan.span, notes=notes, help=help)
     names.take(struct.name, Kind.TAG, f"struct {struct.name}", first.span)
-    docs: dict[str, str] = {}
-    for plan in users:
-        for delivery in plan.deliveries:
-            said = paragraphs(delivery.doc) or paragraphs(delivery.type.doc)[:1]
-            if said:
-                docs.setdefault(delivery.name, " ".join(said))
     functions = ", ".join(f"{plan.symbol}()" for plan in users)
     members = []
     for member in struct.members:
         names.take(member.name, Kind.LOCAL, f"member {member.name}", first.span, "member")
-        members.append((c_type(member.type), member.name, docs.get(member.name, "")))
+        members.append((c_type(member.type), member.name, _member_doc(users, member.name)))
     lines = _define(struct.name, f"outputs of {functions}", members)
-    what = f"struct {struct.name}"
-    lines = names.once(f"STRUCT_{struct.name}", _layout(struct), what, first.span, lines)
     offsets = [(member.name, member.offset) for member in struct.members]
-    return [*lines, "", *_layout_assert(struct.name, struct.size, offsets)]
+    lines += ["", *_layout_assert(struct.name, struct.size, offsets)]
+    what = f"struct {struct.name}"
+    return names.once(f"STRUCT_{struct.name}", _layout(struct), what, first.span, lines)
+
+
+def _member_doc(users: Sequence[Plan], name: str) -> str:
+    """Where the member comes from and when it counts; function by function where they differ."""
+    said: dict[str, list[str]] = {}
+    for plan in users:
+        words = [
+            _output_doc(plan, delivery) for delivery in plan.deliveries if delivery.name == name
+        ]
+        for text in words:
+            said.setdefault(text, []).append(f"{plan.symbol}()")
+    if len(said) == 1:
+        return next(iter(said))
+    return ". ".join(f"{', '.join(symbols)}: {text}" for text, symbols in said.items())
+
+
+def _output_doc(plan: Plan, delivery: Delivery) -> str:
+    """The register of an output, what it is, and when it counts."""
+    row = next(row for row in output_rows(plan) if row.name == delivery.name)
+    doc = " ".join(paragraphs(delivery.doc) or paragraphs(delivery.type.doc)[:1])
+    words = [part for part in (doc.removesuffix("."), member_words(row)) if part]
+    way = f"in/out {row.place}" if row.in_out else row.place
+    return way + (f" - {'; '.join(words)}" if words else "")
 
 
 def _result(plan: Plan, names: Names) -> list[str]:
     tag = result_tag(plan)
     names.take(tag, Kind.TAG, f"the structure that {plan.symbol} returns", plan.span)
     delivery = plan.deliveries[0]
-    said = " ".join(paragraphs(delivery.doc) or paragraphs(delivery.type.doc)[:1])
-    name = plain(delivery.name)
-    place = show_bits(delivery.place.register, delivery.place.low, delivery.place.high)
-    said = "; ".join(part for part in (said, output_words(output_rows(plan)[0])) if part)
-    value = f"{name}, {place}" + (f" - {said}" if said else "")
+    value = f"{plain(delivery.name)}, {_output_doc(plan, delivery)}"
     members = [
         ("u64", "status", f"status, {plan.status}"),
         (c_type(delivery.type), "value", value),
@@ -186,10 +199,15 @@ def _define(tag: str, summary: str, members: list[tuple[str, str, str]]) -> list
 # -- accessors of bits types
 
 
-def accessors(kinds: Iterable[Type], names: Names) -> list[list[str]]:
-    """Shifts, masks, getters and setters of every `bits` type in use, one block each."""
-    roots = dict.fromkeys(_with_own_fields(kind) for kind in kinds if kind.fields)
-    return [_accessors_of(kind, names) for kind in roots]
+def accessors(plans: Sequence[Plan], kinds: Iterable[Type], names: Names) -> list[list[str]]:
+    """Shifts, masks and getters of every `bits` type in use; setters of those that go in."""
+    inward = {_with_own_fields(item.type) for plan in plans for item in plan.inputs}
+    blocks: list[list[str]] = []
+    for kind in dict.fromkeys(_with_own_fields(kind) for kind in kinds if kind.fields):
+        blocks.append(_getters_of(kind, names))
+        if kind in inward:
+            blocks.append(_setters_of(kind, names))
+    return blocks
 
 
 def _with_own_fields(kind: Type) -> Type:
@@ -198,7 +216,7 @@ def _with_own_fields(kind: Type) -> Type:
     return kind if base is None or not base.fields else _with_own_fields(base)
 
 
-def _accessors_of(kind: Type, names: Names) -> list[str]:
+def _getters_of(kind: Type, names: Names) -> list[str]:
     stem = accessor_stem(kind)
     doc = paragraphs(kind.doc)
     title = f"Bits of {c_type(kind)}" if kind.c_name else f"Bits of {kind.name}, a {c_type(kind)}"
@@ -210,10 +228,23 @@ def _accessors_of(kind: Type, names: Names) -> list[str]:
     words = wrap(sentence(f"{title}: {doc[0]}" if doc else title))
     lines = [*block_comment([words, fields]), *_field_macros(kind, stem, names)]
     for field in kind.fields:
-        lines += ["", *_getter_and_setter(kind, field, stem, names)]
-    meaning = [c_type(kind), [(field.name, field.low, field.high) for field in kind.fields]]
+        lines += ["", *_getter(kind, field, stem, names)]
     what = f"the bits of {c_type(kind)}"
-    return names.once(f"BITS_{stem}", meaning, what, kind.fields[0].span, lines)
+    return names.once(f"BITS_{stem}", _bits(kind), what, kind.fields[0].span, lines)
+
+
+def _setters_of(kind: Type, names: Names) -> list[str]:
+    # Another header may have the getters alone.
+    stem = accessor_stem(kind)
+    lines: list[str] = []
+    for field in kind.fields:
+        lines += [*([""] if lines else []), *_setter(kind, field, stem, names)]
+    what = f"the setters of {c_type(kind)}"
+    return names.once(f"SETTERS_{stem}", _bits(kind), what, kind.fields[0].span, lines)
+
+
+def _bits(kind: Type) -> object:
+    return [c_type(kind), [(field.name, field.low, field.high) for field in kind.fields]]
 
 
 def _field_macros(kind: Type, stem: str, names: Names) -> list[str]:
@@ -228,20 +259,26 @@ def _field_macros(kind: Type, stem: str, names: Names) -> list[str]:
     return [define(macro, text, stop) for macro, text in rows]
 
 
-def _getter_and_setter(kind: Type, field: Field, stem: str, names: Names) -> list[str]:
-    getter, setter = f"{stem}_{field.name}", f"{stem}_set_{field.name}"
-    for function in (getter, setter):
-        names.take(function, Kind.FUNCTION, f"the accessor of {kind.name}.{field.name}", field.span)
-    shift = f"{stem}_{field.name}_SHIFT".upper()
-    mask = f"{stem}_{field.name}_MASK".upper()
-    spelling = c_type(kind)
-    word = declare(spelling, "word")
+def _getter(kind: Type, field: Field, stem: str, names: Names) -> list[str]:
+    getter = f"{stem}_{field.name}"
+    names.take(getter, Kind.FUNCTION, f"the accessor of {kind.name}.{field.name}", field.span)
+    shift, mask = (f"{stem}_{field.name}_{part}".upper() for part in ("SHIFT", "MASK"))
+    word = declare(c_type(kind), "word")
     return [
         *_inline_head("u64", f"{getter}({word})"),
         "{",
         *_statement(f"\treturn (word & {mask}) >>", f"{shift};"),
         "}",
-        "",
+    ]
+
+
+def _setter(kind: Type, field: Field, stem: str, names: Names) -> list[str]:
+    setter = f"{stem}_set_{field.name}"
+    names.take(setter, Kind.FUNCTION, f"the accessor of {kind.name}.{field.name}", field.span)
+    shift, mask = (f"{stem}_{field.name}_{part}".upper() for part in ("SHIFT", "MASK"))
+    spelling = c_type(kind)
+    word = declare(spelling, "word")
+    return [
         *_inline_head(spelling, f"{setter}({word}, u64 field)"),
         "{",
         f"\tword &= ~{mask};",

@@ -113,8 +113,6 @@ def _target(target: Target) -> Json:
 
 
 def _wrapper(plan: Plan, target: Target, tables: Tables, cost: Cost | None) -> Json:
-    rax = plan.load("rax")
-    selected = None if rax is None else constant_value(rax)
     said = plan.documentation
     return {
         "symbol": plan.symbol,
@@ -123,7 +121,6 @@ def _wrapper(plan: Plan, target: Target, tables: Tables, cost: Cost | None) -> J
         "version": plan.version,
         "conduit": plan.conduit.name,
         "instruction": {"name": plan.instruction.name, "bytes": plan.instruction.code.hex()},
-        "rax": None if selected is None else hex_text(selected),
         "selectors": _selectors(plan),
         "arguments": [_argument(plan, argument, tables) for argument in plan.arguments],
         "inputs": [_input(item, tables) for item in plan.inputs],

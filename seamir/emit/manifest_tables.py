@@ -23,7 +23,7 @@ from seamir.model.expressions import (
 )
 from seamir.model.registers import slice_mask
 from seamir.model.statuses import Match, OperandIds, StatusCode, StatusFamily
-from seamir.model.types import Type
+from seamir.model.types import Type, possible_of
 
 _TRAP_NUMBER = "$trapnr"  # no parameter can be called that
 
@@ -115,9 +115,9 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def promise_json(kind: Type) -> Json:
-    """What the caller promises of a value of the type."""
+    """What the caller promises of a value of the type; `bits` are those that the range leaves."""
     return {
-        "bits": hex_text(kind.bits),
+        "bits": hex_text(possible_of(kind.low, kind.high, kind.bits).bits),
         "low": hex_text(kind.low),
         "high": hex_text(kind.high),
         "constants": [hex_text(value) for value in kind.constants],

@@ -15,6 +15,7 @@ from seamir.model.expressions import (
     Constant,
     Expression,
     ParameterValue,
+    evaluate,
     fold,
     parameters_of,
     possible,
@@ -166,6 +167,22 @@ def input_rows(plan: Plan, argument: str) -> tuple[OperandRow, ...]:
     """The rows that an argument fills."""
     names = {item.name for item in plan.inputs if item.argument == argument}
     return tuple(row for row in operand_rows(plan) if names & set(row.parameters))
+
+
+def source_of(plan: Plan, row: OperandRow) -> str:
+    """What the conduit makes a selector's value of: "leaf", "version << 16", or "" for neither."""
+    folded = fold(row.value)
+    if row.kind is not LoadKind.SELECTOR or not isinstance(folded, Constant):
+        return ""
+    named = {"leaf": plan.number or 0, "version": plan.version}
+    for selector in plan.conduit.selectors:
+        place = selector.place
+        if place.register != row.register or not place.low <= row.low <= row.high <= place.high:
+            continue
+        for term in (selector.value, *_terms(selector.value)):
+            if parameters_of(term) and evaluate(term, named) == folded.value:
+                return plain(show(term))
+    return ""
 
 
 def constant_value(load: Load) -> int | None:

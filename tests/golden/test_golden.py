@@ -3,6 +3,7 @@
 `pytest tests/golden --seamir-update-golden` rewrites them; read the difference before committing.
 """
 
+import subprocess
 from difflib import unified_diff
 from pathlib import Path
 
@@ -50,6 +51,17 @@ def update(folder: Path, made: dict[str, str]) -> None:
         path.unlink()
     for file, text in made.items():
         (folder / file).write_text(text, encoding="utf-8", newline="")
+
+
+@pytest.mark.parametrize("name", case_names())
+def test_the_header_compiles(name: str, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_text('#include "expected.h"\n')
+    for compiler in (["gcc", "-std=c11", "-xc"], ["g++", "-std=c++17", "-xc++"]):
+        warnings = ("-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{FOLDER / name}")
+        command = [*compiler, *warnings, str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_there_are_cases() -> None:

@@ -133,8 +133,8 @@ def test_each_function_is_headed_by_its_operands() -> None:
     heading = f"""{rule}
 # tdh_mem_page_remove: TDH.MEM.PAGE.REMOVE, leaf 29, by seamcall
 #
-#   in   rax[23:16]  0
-#   in   rax[15:0]   0x1d
+#   in   rax[23:16]  0 (version)
+#   in   rax[15:0]   0x1d (leaf)
 #   in   rcx[51:12]  gpa
 #   in   rcx[2:0]    level
 #   in   rdx         tdr
@@ -229,14 +229,21 @@ def test_a_source_line_that_got_past_the_reader_stays_there_too(
     assert [function.name for function in made.functions] == ["a"]
 
 
-@pytest.mark.parametrize("words", [*HOSTILE.values(), *REFUSED.values()])
+NAMES = {**HOSTILE, **REFUSED, "a line end": '\n\t.globl evil\n# 1 "x" ', "quotes": '"\\" evil'}
+
+
+@pytest.mark.parametrize("words", NAMES.values(), ids=NAMES)
 def test_a_file_name_stays_in_its_place(words: str, tmp_path: Path) -> None:
     leaf = "leaf A = 1 via c (a: u64) -> (r: u64 = rcx) { rcx = a; }"
-    text = text_of(leaf, f"{words.replace('/', '')}.seam")
-    assert not [line for line in text.splitlines() if line.strip().startswith(".globl\tevil")]
-    assert not re.search(r'(?m)^\s*# *\d+ "', text)
-    made = assemble(text, tmp_path)
+    name = f"{words.replace('/', '')}.seam"
+    hostile, harmless = text_of(leaf, name), text_of(leaf)
+    assert hostile.count("\t# ") == harmless.count("\t# ")  # comments with source lines are there
+    directives = [line for line in _code(hostile) if not line.startswith("\t.file\t")]
+    assert directives == [line for line in _code(harmless) if not line.startswith("\t.file\t")]
+    assert not re.search(r'(?m)^# *\d+ "', hostile)
+    made = assemble(hostile, tmp_path)
     assert [function.name for function in made.functions] == ["a"]
+    assert {entry.file for entry in made.functions[0].lines if entry.line} == {name}
 
 
 def _code(text: str) -> list[str]:

@@ -16,6 +16,7 @@ from seamir.emit.contract import (
     again_words,
     attempt_sentence,
     check_sentence,
+    context_sentences,
     contract_sentences,
     destroyed_registers,
     input_rows,
@@ -30,10 +31,12 @@ from seamir.emit.contract import (
     output_words,
     promise_words,
     status_words,
+    uncaught_sentence,
 )
 from seamir.emit.text import paragraphs, plain, split_summary, wrap
 from seamir.ir.leaf import Bits, CallSymbol, CarryRegister, LoadKind, Plan, SetBits, Trap
-from seamir.model.expressions import Binary, Constant, show
+from seamir.model.entities import Operand
+from seamir.model.expressions import Binary, Constant, Expression, show
 from seamir.model.registers import ALL_BITS
 from seamir.model.types import Type, possible_of
 from seamir.targets import select_target
@@ -130,6 +133,26 @@ def test_the_table_in_columns() -> None:
         "out  rcx         *entry  on error, else 0",
         "out  rdx         *info   untouched if the call did not complete",
         "out  rax         status",
+    )
+
+
+def test_the_table_says_what_selectors_are_made_of() -> None:
+    def selector(low: int, high: int, value: Expression) -> Operand:
+        return Operand(Bits("rax", low, high, made.SPAN), value, None, "", made.SPAN)
+
+    leaf, version = made.value("leaf", made.U64), made.value("version", made.U64)
+    conduit = replace(made.SEAMCALL, selectors=(selector(0, 15, leaf), selector(16, 23, version)))
+    assert operand_table(replace(made.removal(), conduit=conduit))[:3] == (
+        "in   rax[23:16]  0 (version)",
+        "in   rax[15:0]   0x1d (leaf)",
+        "in   rcx[51:12]  gpa",
+    )
+    one = selector(0, 63, Binary("|", leaf, Constant(1 << 63)))
+    fill = made.fill(Constant(29 | 1 << 63))
+    plan = replace(made.removal(), conduit=replace(conduit, selectors=(one,)))
+    plan = replace(plan, loads=(made.load("rax", fill, kind=LoadKind.SELECTOR),))
+    assert operand_table(plan)[0].split("  ")[-1] == (
+        "0x800000000000001d (leaf | 0x8000000000000000)"
     )
 
 
@@ -236,6 +259,22 @@ def test_the_callers_duties() -> None:
         "Global effect.",
     )
     assert contract_sentences(made.fatal(), KERNEL) == ("The code is in .noinstr.text.",)
+    assert context_sentences(made.removal(), KERNEL) == ("Preemption off.",)
+    assert context_sentences(made.fatal(), KERNEL) == ("The code is in .noinstr.text.",)
+    loses = replace(made.fatal(), destroys_simd=True, section=".text")
+    assert context_sentences(loses, KERNEL) == ("The other side may change vector registers.",)
+
+
+def test_what_is_said_of_faults_that_are_not_caught() -> None:
+    plan = made.removal()
+    assert uncaught_sentence(plan, KERNEL) == ""
+    assert uncaught_sentence(plan, WITHOUT_TABLE) == (
+        "An exception at the instruction is not caught."
+    )
+    some = replace(plan, edges=replace(plan.edges, fault=None))
+    assert uncaught_sentence(some, KERNEL) == "Any other exception is not caught."
+    safe = replace(plan, instruction=replace(plan.instruction, may_fault=False))
+    assert uncaught_sentence(safe, WITHOUT_TABLE) == ""
 
 
 def test_notes_become_sentences() -> None:

@@ -14,6 +14,7 @@ from seamir.diagnostics import SeamError
 from seamir.emit.c_names import include_guard
 from seamir.emit.header import emit_header
 from seamir.ir.leaf import ArgumentKind, Member, Plan, Struct
+from seamir.model.entities import Conduit
 from seamir.model.types import BUILTIN_TYPES, Type
 from seamir.targets import select_target
 
@@ -41,6 +42,8 @@ SIMPLE = """\
  *
  * TDH.MEM.TRACK, leaf 38, by seamcall with rax = 0x26.
  *
+ * Context: Preemption off.
+ *
  * Return: The status in rax; TDX_SEAMCALL_VMFAILINVALID if the carry flag is
  * set, TDX_SW_ERROR | trapnr on exception trapnr.
  */
@@ -66,10 +69,12 @@ REMOVAL = """\
  *
  * Before it is used for anything else, its contents have to be overwritten.
  *
+ * Hold the lock of the Secure EPT. Since 1.0. Requires TD_PRESERVING.
+ *
  * At most 170 attempts: retry 9 on TDX_RND_NO_ENTROPY; retry 16 on
  * TDX_OPERAND_BUSY(SEPT_TREE).
  *
- * Context: Hold the lock of the Secure EPT. Since 1.0. Requires TD_PRESERVING.
+ * Context: Preemption off.
  *
  * Return: The status in rax; TDX_SEAMCALL_VMFAILINVALID if the carry flag is
  * set, TDX_SW_ERROR | trapnr on any other exception trapnr. On #UD, calls
@@ -90,12 +95,14 @@ EXPORT = """\
  * TDH.EXPORT.MEM, leaf 68 version 1, by seamcall with rax = 0x10044, r9 = 1
  * (since 1.5.16).
  *
+ * Deprecated: use version 2. Global effect.
+ *
  * Checked before any call: stream (0 to 511), else returns 0xc00001000000000a.
  *
  * At most 1001 attempts: resume 1000 on TDX_INTERRUPTED_RESUMABLE(*) with
  * r10[63] = 1, carry rcx.
  *
- * Context: Deprecated: use version 2. Global effect.
+ * Context: Preemption off.
  *
  * Return: The status in rax; TDX_SEAMCALL_VMFAILINVALID if the carry flag is
  * set, TDX_SW_ERROR | trapnr on exception trapnr.
@@ -114,6 +121,8 @@ STRUCTURED = """\
  *
  * TDH.MEM.SEPT.RD, leaf 25, by seamcall with rax = 0x19.
  *
+ * Context: Preemption off.
+ *
  * Return: The status in rax; TDX_SEAMCALL_VMFAILINVALID if the carry flag is
  * set, TDX_SW_ERROR | trapnr on exception trapnr.
  */
@@ -128,6 +137,8 @@ PAIRED = """\
  *
  * TDH.MNG.RD, leaf 11, by seamcall with rax = 0xb.
  *
+ * Context: Preemption off.
+ *
  * Return: The status in rax, and data from r8 as value;
  * TDX_SEAMCALL_VMFAILINVALID if the carry flag is set, TDX_SW_ERROR | trapnr on
  * exception trapnr.
@@ -137,7 +148,7 @@ struct tdh_mng_rd_result tdh_mng_rd(hpa_t tdr, u64 field_id);
 
 FATAL = """\
 /**
- * tdg_fatal() - TDG.VP.VMCALL.Fatal
+ * tdg_fatal() - calls TDG.VP.VMCALL.Fatal
  *
  * TDG.VP.VMCALL.Fatal, leaf 0x10003, by tdcall with rax = 0, r11 = 0x10003.
  *
@@ -216,17 +227,24 @@ static inline u64 tdx_sept_info_level(tdx_sept_info_t word)
 	return (word & TDX_SEPT_INFO_LEVEL_MASK) >> TDX_SEPT_INFO_LEVEL_SHIFT;
 }
 
+static inline u64 tdx_sept_info_state(tdx_sept_info_t word)
+{
+	return (word & TDX_SEPT_INFO_STATE_MASK) >> TDX_SEPT_INFO_STATE_SHIFT;
+}
+
+#elif SEAMIR_BITS_TDX_SEPT_INFO != 0x0684f1bf
+#error "two headers differ in the bits of tdx_sept_info_t"
+#endif
+
+#ifndef SEAMIR_SETTERS_TDX_SEPT_INFO
+#define SEAMIR_SETTERS_TDX_SEPT_INFO 0x0684f1bf
+
 static inline tdx_sept_info_t
 tdx_sept_info_set_level(tdx_sept_info_t word, u64 field)
 {
 	word &= ~TDX_SEPT_INFO_LEVEL_MASK;
 	field <<= TDX_SEPT_INFO_LEVEL_SHIFT;
 	return word | (field & TDX_SEPT_INFO_LEVEL_MASK);
-}
-
-static inline u64 tdx_sept_info_state(tdx_sept_info_t word)
-{
-	return (word & TDX_SEPT_INFO_STATE_MASK) >> TDX_SEPT_INFO_STATE_SHIFT;
 }
 
 static inline tdx_sept_info_t
@@ -237,8 +255,8 @@ tdx_sept_info_set_state(tdx_sept_info_t word, u64 field)
 	return word | (field & TDX_SEPT_INFO_STATE_MASK);
 }
 
-#elif SEAMIR_BITS_TDX_SEPT_INFO != 0x0684f1bf
-#error "two headers differ in the bits of tdx_sept_info_t"
+#elif SEAMIR_SETTERS_TDX_SEPT_INFO != 0x0684f1bf
+#error "two headers differ in the setters of tdx_sept_info_t"
 #endif
 
 /**
@@ -246,8 +264,7 @@ tdx_sept_info_set_state(tdx_sept_info_t word, u64 field)
  *
  * A call of the TDX module.
  *
- * Instruction seamcall, 66 0f 01 cf; status in rax (tdx_status). Preemption
- * off.
+ * Instruction seamcall, 66 0f 01 cf; status in rax (tdx_status).
  */
 
 """
@@ -301,6 +318,8 @@ static inline u64 tdx_status_detail(u64 status)
 #error "two headers differ in operands tdx_operand_id"
 #endif
 
+#undef SEAMIR_ASSERT
+
 #ifdef __cplusplus
 }
 #endif
@@ -315,27 +334,27 @@ STRUCTURE = """\
 
 /**
  * struct tdx_sept - outputs of tdh_mem_sept_rd()
- * @entry: the entry
- * @level:
+ * @entry: rcx - the entry; 0 if the call did not complete
+ * @level: rdx[2:0] - on error, else 0
  */
 struct tdx_sept {
 	u64 entry;
 	u32 level;
 };
 
-#elif SEAMIR_STRUCT_TDX_SEPT != 0x10698d84
-#error "two headers differ in struct tdx_sept"
-#endif
-
 SEAMIR_ASSERT(sizeof(struct tdx_sept) == 16 &&
 	      __builtin_offsetof(struct tdx_sept, entry) == 0 &&
 	      __builtin_offsetof(struct tdx_sept, level) == 8,
 	      "layout of struct tdx_sept");
 
+#elif SEAMIR_STRUCT_TDX_SEPT != 0x10698d84
+#error "two headers differ in struct tdx_sept"
+#endif
+
 /**
  * struct tdh_mng_rd_result - what tdh_mng_rd() returns
  * @status: status, rax
- * @value:  data, r8 - the field's value
+ * @value:  data, r8 - the field's value; 0 if the call did not complete
  */
 struct tdh_mng_rd_result {
 	u64 status;
@@ -384,12 +403,69 @@ def test_further_values_of_a_status_have_names() -> None:
     assert line in text
 
 
+def test_codes_of_several_values_have_a_test_of_their_own() -> None:
+    text = header(made.simple())
+    assert TEST_OF_CODE in text
+    assert text.count("static inline bool tdx_status_is_") == 1
+    assert "FAMILY_is_CODE() tests for all" in " ".join(text.split()).replace(" * ", " ")
+    assert "FAMILY_is_CODE" not in header(made.simple(conduit=plain_conduit("x", "A")))
+    text = header(made.simple(conduit=plain_conduit("TDX", "tdx", 1, 2)))
+    assert "bool TDX_is_tdx(u64 status)\n{\n\treturn status == 0x1ULL ||\n" in text
+
+
+def plain_conduit(name: str, code: str, *values: int) -> Conduit:
+    statuses = made.family(name, made.code(code, *(values or (1,))), detail=0, operands=None)
+    return replace(made.SEAMCALL, families=(statuses,))
+
+
+TEST_OF_CODE = """\
+/* Whether a status is TDX_NON_RECOVERABLE_TD, by any of its values. */
+static inline bool tdx_status_is_non_recoverable_td(u64 status)
+{
+	return (status & 0xffffffff00000000ULL) == 0x6000000200000000ULL ||
+	       (status & 0xffffffff00000000ULL) == 0x4000000200000000ULL;
+}
+"""
+
+
+def test_setters_are_for_types_that_go_in() -> None:
+    text = header(made.removal())
+    assert "u64 tdx_sept_info_level(" in text and "_set_" not in text
+    plan = made.described()
+    info = replace(plan.arguments[2], kind=ArgumentKind.IN_OUT)
+    inputs = (*plan.inputs[:2], replace(plan.inputs[2], offset=0))
+    plan = replace(plan, arguments=(*plan.arguments[:2], info), inputs=inputs)
+    plan = replace(plan, deliveries=(made.delivery("info", made.INFO, "rdx", keep=True),))
+    assert "tdx_sept_info_set_level(" in header(plan)
+
+
+def test_a_member_that_comes_from_two_registers() -> None:
+    plan = made.structured("other")
+    entry = replace(plan.deliveries[0], place=replace(plan.deliveries[0].place, register="r8"))
+    plan = replace(plan, deliveries=(entry, plan.deliveries[1]))
+    text = " ".join(header(made.structured(), plan).split()).replace(" * ", " ")
+    assert (
+        "@entry: tdh_mem_sept_rd(): rcx - the entry; 0 if the call did not complete. "
+        "other(): r8 - the entry; 0 if the call did not complete @level: rdx[2:0] - "
+    ) in text
+
+
+def test_a_fault_of_a_vector_without_an_edge_is_not_caught() -> None:
+    edges = replace(made.removal().edges, fault=None)
+    assert "Any other exception is not caught." in function_text(
+        replace(made.removal(), edges=edges)
+    )
+    assert "An exception at the instruction is not caught." in function_text(
+        made.simple(conduit=made.TDCALL)
+    )
+
+
 def test_a_target_without_fixup_table_promises_no_fault_status() -> None:
     text = emit_header([made.simple()], select_target("linux-kernel", ("-fixup",)), "x", "x.seam")
     assert "trapnr" not in text
-    assert "An exception at the instruction is not caught." in " ".join(text.split()).replace(
-        " * ", " "
-    )
+    comment = text[text.index("/**\n * tdh_mem_track()") :]
+    words = " ".join(comment.split()).replace(" * ", " ")
+    assert "Context: Preemption off. An exception at the instruction is not caught." in words
 
 
 # -- names

@@ -57,6 +57,7 @@ statuses s {
     detail [31:0] of id; success bits [63:62] == 0;
     OK = 0; BUSY = 0x8000020000000000; MORE = 0x8000000300000000; INVALID = 0xc000010000000000;
 }
+statuses short { success DONE; DONE = 0; LATER = 1; }
 conduit c {
     instruction seamcall "66 0f 01 cf";
     rax[15:0] = leaf; rax[23:16] = version;
@@ -68,7 +69,7 @@ conduit c {
     on fault return INVALID | trapnr;
 }
 conduit quiet {
-    instruction tdcall "66 0f 01 cc"; rax = leaf; status r10[31:0] in s; clobbers rcx, simd;
+    instruction tdcall "66 0f 01 cc"; rax = leaf; status r10[31:0] in short; clobbers rcx, simd;
 }
 """
 

@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 
 from seamir.emit.manifest import emit_manifest
+from seamir.emit.manifest_tables import promise_json
 from seamir.ir.leaf import Plan
 from seamir.model.expressions import Constant, Expression, ParameterValue, TrapNumber, evaluate
 from seamir.model.registers import ALL_BITS
@@ -104,7 +105,7 @@ def test_every_object_takes_no_other_member_and_lacks_none() -> None:
         (("wrappers", 0, "number"), "29"),
         (("wrappers", 0, "number"), "0X1D"),
         (("wrappers", 0, "number"), "0x01d"),
-        (("wrappers", 0, "rax"), "0x10000000000000000"),
+        (("wrappers", 0, "selectors", 0, "value"), "0x10000000000000000"),
         (("wrappers", 0, "symbol"), "a b"),
         (("wrappers", 0, "attempt_bound"), 0),
         (("wrappers", 0, "attempt_bound"), 65536),
@@ -154,9 +155,9 @@ def test_a_wrapper_says_how_it_is_called() -> None:
     assert (said["symbol"], said["leaf"]) == ("tdh_mem_page_remove", "TDH.MEM.PAGE.REMOVE")
     assert (said["number"], said["version"], said["conduit"]) == ("0x1d", 0, "seamcall")
     assert said["instruction"] == {"name": "seamcall", "bytes": "660f01cf"}
-    assert said["rax"] == "0x1d"
+    assert "rax" not in said
     assert said["selectors"] == [{"register": "rax", "value": "0x1d"}]
-    assert wrapper(made.export())["rax"] == "0x10044"
+    assert wrapper(made.export())["selectors"] == [{"register": "rax", "value": "0x10044"}]
 
 
 def test_arguments_keep_their_order_width_and_promise() -> None:
@@ -301,10 +302,11 @@ def test_costs_come_after_code_generation() -> None:
     assert second["cost"] is None
 
 
-def test_a_register_that_depends_on_inputs_has_no_constant() -> None:
-    plan = replace(made.simple(), loads=(made.load("rax", made.fill(made.value("tdr", made.HPA))),))
-    assert wrapper(plan)["rax"] is None
-    assert wrapper(replace(plan, loads=()))["rax"] is None
+def test_the_bits_of_a_promise_are_those_that_its_range_leaves() -> None:
+    assert promise_json(made.LEVEL)["bits"] == "0x7"
+    assert promise_json(made.ranged("small", made.S32, -2, 2))["bits"] == "0xffffffffffffffff"
+    null = replace(made.HPA, constants=(ALL_BITS,))
+    assert promise_json(null)["bits"] == promise_json(made.HPA)["bits"] == "0xffffffffff000"
 
 
 def test_tables_have_every_type_and_family_once() -> None:

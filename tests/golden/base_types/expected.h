@@ -57,7 +57,7 @@ SEAMIR_ASSERT(sizeof(u8) == 1, "size of u8");
  */
 
 /**
- * types_unsigned() - TYPES.UNSIGNED
+ * types_unsigned() - calls TYPES.UNSIGNED
  * @a: in  rcx
  * @b: in  rdx
  * @c: in  r8
@@ -71,7 +71,7 @@ SEAMIR_ASSERT(sizeof(u8) == 1, "size of u8");
 u64 types_unsigned(u8 a, u16 b, u32 c, u64 d);
 
 /**
- * types_signed() - TYPES.SIGNED
+ * types_signed() - calls TYPES.SIGNED
  * @a: in  rcx
  * @b: in  rdx
  * @c: in  r8
@@ -85,7 +85,7 @@ u64 types_unsigned(u8 a, u16 b, u32 c, u64 d);
 u64 types_signed(s8 a, s16 b, s32 c, s64 d);
 
 /**
- * types_other() - TYPES.OTHER
+ * types_other() - calls TYPES.OTHER
  * @flag:    in  rcx = flag << 0x3f
  * @address: in  rdx
  * @last:    in  r8[8]
@@ -98,7 +98,7 @@ u64 types_signed(s8 a, s16 b, s32 c, s64 d);
 u64 types_other(bool flag, void *address, bool last);
 
 /**
- * types_out() - TYPES.OUT
+ * types_out() - calls TYPES.OUT
  * @a: out rcx[7:0]
  * @b: out rcx[23:8]
  * @c: out rcx[63:32]
@@ -119,7 +119,7 @@ u64 types_out(u8 *a, u16 *b, u32 *c, u64 *d, s8 *e, s16 *f, s32 *g, s64 *h,
 	      bool *i, void **j);
 
 /**
- * types_sliced() - TYPES.SLICED
+ * types_sliced() - calls TYPES.SLICED
  * @a: out rcx[11:0]
  * @b: out rcx[23:12]
  * @c: out rdx[62:3]
@@ -218,6 +218,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

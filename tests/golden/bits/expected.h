@@ -69,17 +69,24 @@ static inline u64 request_write(u64 word)
 	return (word & REQUEST_WRITE_MASK) >> REQUEST_WRITE_SHIFT;
 }
 
+static inline u64 request_everything_else(u64 word)
+{
+	return (word & REQUEST_EVERYTHING_ELSE_MASK) >>
+	       REQUEST_EVERYTHING_ELSE_SHIFT;
+}
+
+#elif SEAMIR_BITS_REQUEST != 0x60f3a553
+#error "two headers differ in the bits of u64"
+#endif
+
+#ifndef SEAMIR_SETTERS_REQUEST
+#define SEAMIR_SETTERS_REQUEST 0x60f3a553
+
 static inline u64 request_set_write(u64 word, u64 field)
 {
 	word &= ~REQUEST_WRITE_MASK;
 	field <<= REQUEST_WRITE_SHIFT;
 	return word | (field & REQUEST_WRITE_MASK);
-}
-
-static inline u64 request_everything_else(u64 word)
-{
-	return (word & REQUEST_EVERYTHING_ELSE_MASK) >>
-	       REQUEST_EVERYTHING_ELSE_SHIFT;
 }
 
 static inline u64 request_set_everything_else(u64 word, u64 field)
@@ -89,8 +96,8 @@ static inline u64 request_set_everything_else(u64 word, u64 field)
 	return word | (field & REQUEST_EVERYTHING_ELSE_MASK);
 }
 
-#elif SEAMIR_BITS_REQUEST != 0x60f3a553
-#error "two headers differ in the bits of u64"
+#elif SEAMIR_SETTERS_REQUEST != 0x60f3a553
+#error "two headers differ in the setters of u64"
 #endif
 
 #ifndef SEAMIR_BITS_TDX_SEPT_INFO
@@ -115,38 +122,14 @@ static inline u64 tdx_sept_info_level(tdx_sept_info_t word)
 	return (word & TDX_SEPT_INFO_LEVEL_MASK) >> TDX_SEPT_INFO_LEVEL_SHIFT;
 }
 
-static inline tdx_sept_info_t
-tdx_sept_info_set_level(tdx_sept_info_t word, u64 field)
-{
-	word &= ~TDX_SEPT_INFO_LEVEL_MASK;
-	field <<= TDX_SEPT_INFO_LEVEL_SHIFT;
-	return word | (field & TDX_SEPT_INFO_LEVEL_MASK);
-}
-
 static inline u64 tdx_sept_info_state(tdx_sept_info_t word)
 {
 	return (word & TDX_SEPT_INFO_STATE_MASK) >> TDX_SEPT_INFO_STATE_SHIFT;
 }
 
-static inline tdx_sept_info_t
-tdx_sept_info_set_state(tdx_sept_info_t word, u64 field)
-{
-	word &= ~TDX_SEPT_INFO_STATE_MASK;
-	field <<= TDX_SEPT_INFO_STATE_SHIFT;
-	return word | (field & TDX_SEPT_INFO_STATE_MASK);
-}
-
 static inline u64 tdx_sept_info_vm(tdx_sept_info_t word)
 {
 	return (word & TDX_SEPT_INFO_VM_MASK) >> TDX_SEPT_INFO_VM_SHIFT;
-}
-
-static inline tdx_sept_info_t
-tdx_sept_info_set_vm(tdx_sept_info_t word, u64 field)
-{
-	word &= ~TDX_SEPT_INFO_VM_MASK;
-	field <<= TDX_SEPT_INFO_VM_SHIFT;
-	return word | (field & TDX_SEPT_INFO_VM_MASK);
 }
 
 #elif SEAMIR_BITS_TDX_SEPT_INFO != 0x7ec1c41d
@@ -160,7 +143,7 @@ tdx_sept_info_set_vm(tdx_sept_info_t word, u64 field)
  */
 
 /**
- * bits_walk() - BITS.WALK
+ * bits_walk() - calls BITS.WALK
  * @what:  in  rcx
  * @where: in  r9       - bits 51:12
  * @info:  out rdx      - Where a Secure EPT walk ended
@@ -261,6 +244,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

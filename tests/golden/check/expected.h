@@ -67,7 +67,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  */
 
 /**
- * check_bits() - CHECK.BITS
+ * check_bits() - calls CHECK.BITS
  * @page: in  rcx - bits 51:12
  *
  * CHECK.BITS, leaf 2, by seamcall with rax = 2.
@@ -81,7 +81,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 u64 check_bits(hpa_t page);
 
 /**
- * check_union() - CHECK.UNION
+ * check_union() - calls CHECK.UNION
  * @page: in  rcx - bits 51:12 or 0xffffffffffffffff
  *
  * CHECK.UNION, leaf 3, by seamcall with rax = 3.
@@ -95,7 +95,7 @@ u64 check_bits(hpa_t page);
 u64 check_union(hpa_t page);
 
 /**
- * check_several() - CHECK.SEVERAL
+ * check_several() - calls CHECK.SEVERAL
  * @a:    in  rcx - 3 to 9
  * @b:    in  rdx - -5 to 5
  * @c:    in  r8  - bits 31:1, 2 to 1000
@@ -113,7 +113,7 @@ u64 check_union(hpa_t page);
 u64 check_several(u32 a, s16 b, u32 c, bool flag);
 
 /**
- * check_more() - CHECK.LEVEL
+ * check_more() - calls CHECK.LEVEL
  * @gpa:   in  rcx[51:12]
  * @level: in  rcx[2:0] - 0 to 4
  * @r:     out rcx
@@ -215,6 +215,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -58,7 +58,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  */
 
 /**
- * substituted_one() - SUBSTITUTED.ONE
+ * substituted_one() - calls SUBSTITUTED.ONE
  * @tdr: in  rdx - bits 51:12
  * @gpa: in  rcx - bits 51:12
  * @a:   in  r8
@@ -162,6 +162,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -49,8 +49,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  *
  * Selects nothing.
  *
- * Instruction seamcall, 66 0f 01 cf; status in rax (family, edge). The other
- * side may change vector registers. One caller at a time.
+ * Instruction seamcall, 66 0f 01 cf; status in rax (family, edge).
  */
 
 /**
@@ -58,8 +57,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  *
  * Leaf, version and a bit of its own in RAX.
  *
- * Instruction seamcall, 66 0f 01 cf; status in rax (family, edge). The other
- * side may change vector registers. One caller at a time.
+ * Instruction seamcall, 66 0f 01 cf; status in rax (family, edge).
  */
 
 /**
@@ -68,8 +66,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  * Selectors in several registers; the status is somewhere else and means
  * something else.
  *
- * Instruction seamcall, 66 0f 01 cf; status in r10[31:0] (other). The other
- * side may change vector registers. One caller at a time. The status is in r10.
+ * Instruction seamcall, 66 0f 01 cf; status in r10[31:0] (other).
  */
 
 /**
@@ -77,8 +74,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  *
  * Promises more than the one it is made from.
  *
- * Instruction seamcall, 66 0f 01 cf; status in rax (family, edge). The other
- * side may change vector registers. One caller at a time.
+ * Instruction seamcall, 66 0f 01 cf; status in rax (family, edge).
  */
 
 /**
@@ -86,15 +82,16 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  *
  * An instruction that reports through the carry flag only, and has no leaves.
  *
- * Instruction pvalidate, f2 0f 01 ff; status in rax[31:0] (other). An exception
- * at the instruction is not caught.
+ * Instruction pvalidate, f2 0f 01 ff; status in rax[31:0] (other).
  */
 
 /**
- * conduit_plain() - CONDUIT.PLAIN
+ * conduit_plain() - calls CONDUIT.PLAIN
  * @a: in  rcx
  *
  * CONDUIT.PLAIN, by plain.
+ *
+ * Context: One caller at a time. The other side may change vector registers.
  *
  * Return: The status in rax; CARRIED if the carry flag is set, FAULTED | trapnr
  * on exception trapnr.
@@ -102,11 +99,13 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 u64 conduit_plain(u64 a);
 
 /**
- * conduit_selecting_v255() - CONDUIT.SELECTING
+ * conduit_selecting_v255() - calls CONDUIT.SELECTING
  * @a: in  rcx
  *
  * CONDUIT.SELECTING, leaf 0xffff version 255, by selecting with rax =
  * 0x8000000000ffffff.
+ *
+ * Context: One caller at a time. The other side may change vector registers.
  *
  * Return: The status in rax; CARRIED if the carry flag is set, FAULTED | trapnr
  * on exception trapnr.
@@ -114,12 +113,15 @@ u64 conduit_plain(u64 a);
 u64 conduit_selecting_v255(u64 a);
 
 /**
- * conduit_elsewhere_v3() - CONDUIT.ELSEWHERE
+ * conduit_elsewhere_v3() - calls CONDUIT.ELSEWHERE
  * @a: in  r12
  * @r: out r9 - on success, else 0
  *
  * CONDUIT.ELSEWHERE, leaf 0x10003 version 3, by elsewhere with rax = 0, rcx =
  * 0xfc03, r11 = 0x10003.
+ *
+ * Context: One caller at a time. The status is in r10. The other side may
+ * change vector registers.
  *
  * Return: The status in r10[31:0]; CARRIED if the carry flag is set, OK on #GP,
  * FAULTED | trapnr on any other exception trapnr.
@@ -127,12 +129,14 @@ u64 conduit_selecting_v255(u64 a);
 u64 conduit_elsewhere_v3(u64 a, u64 *r);
 
 /**
- * conduit_preserving() - CONDUIT.PRESERVING
+ * conduit_preserving() - calls CONDUIT.PRESERVING
  * @a: in  rcx, r9
  * @b: in  r8
  * @r: out r8
  *
  * CONDUIT.PRESERVING, leaf 1, by preserving with rax = 0x8000000000000001.
+ *
+ * Context: One caller at a time. The other side may change vector registers.
  *
  * Return: The status in rax; CARRIED if the carry flag is set, FAULTED | trapnr
  * on exception trapnr.
@@ -140,10 +144,12 @@ u64 conduit_elsewhere_v3(u64 a, u64 *r);
 u64 conduit_preserving(u64 a, u64 b, u64 *r);
 
 /**
- * conduit_wider() - CONDUIT.WIDER
+ * conduit_wider() - calls CONDUIT.WIDER
  * @a: in  rcx
  *
  * CONDUIT.WIDER, leaf 2, by preserving with rax = 0x8000000000000002.
+ *
+ * Context: One caller at a time. The other side may change vector registers.
  *
  * Return: The status in rax; CARRIED if the carry flag is set, FAULTED | trapnr
  * on exception trapnr.
@@ -151,11 +157,13 @@ u64 conduit_preserving(u64 a, u64 b, u64 *r);
 u64 conduit_wider(u64 a);
 
 /**
- * conduit_narrower() - CONDUIT.NARROWER
+ * conduit_narrower() - calls CONDUIT.NARROWER
  * @a: in  rcx
  * @b: in  rdi
  *
  * CONDUIT.NARROWER, leaf 3, by selecting with rax = 0x8000000000000003.
+ *
+ * Context: One caller at a time. The other side may change vector registers.
  *
  * Return: The status in rax; CARRIED if the carry flag is set, FAULTED | trapnr
  * on exception trapnr.
@@ -163,12 +171,14 @@ u64 conduit_wider(u64 a);
 u64 conduit_narrower(u64 a, u64 b);
 
 /**
- * pvalidate() - PVALIDATE
+ * pvalidate() - calls PVALIDATE
  * @va:       in  rdi
  * @size:     in  rcx
  * @validate: in  rdx
  *
  * PVALIDATE, by pvalidate.
+ *
+ * Context: An exception at the instruction is not caught.
  *
  * Return: The status in rax[31:0]; 0xff if the carry flag is set.
  */
@@ -231,6 +241,8 @@ static inline bool other_success(u64 status)
 #elif SEAMIR_STATUSES_OTHER != 0x63b1c4b7
 #error "two headers differ in statuses other"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

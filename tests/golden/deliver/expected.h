@@ -59,49 +59,49 @@ SEAMIR_ASSERT(sizeof(u8) == 1, "size of u8");
 
 /**
  * struct rd_struct_outputs - outputs of rd_struct()
- * @data:
+ * @data: r8 - 0 if the call did not complete
  */
 struct rd_struct_outputs {
 	u64 data;
 };
 
-#elif SEAMIR_STRUCT_RD_STRUCT_OUTPUTS != 0x3bdd43f0
-#error "two headers differ in struct rd_struct_outputs"
-#endif
-
 SEAMIR_ASSERT(sizeof(struct rd_struct_outputs) == 8 &&
 	      __builtin_offsetof(struct rd_struct_outputs, data) == 0,
 	      "layout of struct rd_struct_outputs");
+
+#elif SEAMIR_STRUCT_RD_STRUCT_OUTPUTS != 0x3bdd43f0
+#error "two headers differ in struct rd_struct_outputs"
+#endif
 
 #ifndef SEAMIR_STRUCT_TDX_DATA
 #define SEAMIR_STRUCT_TDX_DATA 0x3bdd43f0
 
 /**
  * struct tdx_data - outputs of rd_named()
- * @data:
+ * @data: r8 - 0 if the call did not complete
  */
 struct tdx_data {
 	u64 data;
 };
 
-#elif SEAMIR_STRUCT_TDX_DATA != 0x3bdd43f0
-#error "two headers differ in struct tdx_data"
-#endif
-
 SEAMIR_ASSERT(sizeof(struct tdx_data) == 8 &&
 	      __builtin_offsetof(struct tdx_data, data) == 0,
 	      "layout of struct tdx_data");
+
+#elif SEAMIR_STRUCT_TDX_DATA != 0x3bdd43f0
+#error "two headers differ in struct tdx_data"
+#endif
 
 #ifndef SEAMIR_STRUCT_MIXED
 #define SEAMIR_STRUCT_MIXED 0x96440513
 
 /**
  * struct mixed - outputs of deliver_mixed()
- * @a:
- * @b:
- * @c:
- * @d:
- * @e:
+ * @a: rcx[7:0] - 0 if the call did not complete
+ * @b: rdx - on error, else 0
+ * @c: r8[15:0] - 0 if the call did not complete
+ * @d: r9[0] - 0 if the call did not complete
+ * @e: r10[31:0] - 0 if the call did not complete
  */
 struct mixed {
 	u8 a;
@@ -111,10 +111,6 @@ struct mixed {
 	u32 e;
 };
 
-#elif SEAMIR_STRUCT_MIXED != 0x96440513
-#error "two headers differ in struct mixed"
-#endif
-
 SEAMIR_ASSERT(sizeof(struct mixed) == 24 &&
 	      __builtin_offsetof(struct mixed, a) == 0 &&
 	      __builtin_offsetof(struct mixed, b) == 8 &&
@@ -123,10 +119,14 @@ SEAMIR_ASSERT(sizeof(struct mixed) == 24 &&
 	      __builtin_offsetof(struct mixed, e) == 20,
 	      "layout of struct mixed");
 
+#elif SEAMIR_STRUCT_MIXED != 0x96440513
+#error "two headers differ in struct mixed"
+#endif
+
 /**
  * struct rd_register_result - what rd_register() returns
  * @status: status, rax
- * @value:  data, r8
+ * @value:  data, r8 - 0 if the call did not complete
  */
 struct rd_register_result {
 	u64 status;
@@ -141,7 +141,7 @@ SEAMIR_ASSERT(sizeof(struct rd_register_result) == 16 &&
 /**
  * struct deliver_narrow_result - what deliver_narrow() returns
  * @status: status, rax
- * @value:  flag, rcx[63]
+ * @value:  flag, rcx[63] - 0 if the call did not complete
  */
 struct deliver_narrow_result {
 	u64 status;
@@ -156,7 +156,7 @@ SEAMIR_ASSERT(sizeof(struct deliver_narrow_result) == 16 &&
 /**
  * struct deliver_signed_result - what deliver_signed() returns
  * @status: status, rax
- * @value:  n, rcx[15:0]
+ * @value:  n, rcx[15:0] - 0 if the call did not complete
  */
 struct deliver_signed_result {
 	u64 status;
@@ -171,7 +171,7 @@ SEAMIR_ASSERT(sizeof(struct deliver_signed_result) == 16 &&
 /**
  * struct deliver_rdx_result - what deliver_rdx() returns
  * @status: status, rax
- * @value:  r, rdx
+ * @value:  r, rdx - 0 if the call did not complete
  */
 struct deliver_rdx_result {
 	u64 status;
@@ -190,7 +190,7 @@ SEAMIR_ASSERT(sizeof(struct deliver_rdx_result) == 16 &&
  */
 
 /**
- * rd_pointers() - DELIVER.RD
+ * rd_pointers() - calls DELIVER.RD
  * @tdr:   in  rcx - bits 51:12
  * @field: in  rdx
  * @data:  out r8
@@ -203,7 +203,7 @@ SEAMIR_ASSERT(sizeof(struct deliver_rdx_result) == 16 &&
 u64 rd_pointers(hpa_t tdr, u64 field, u64 *data);
 
 /**
- * rd_struct() - DELIVER.RD
+ * rd_struct() - calls DELIVER.RD
  * @tdr:   in  rcx - bits 51:12
  * @field: in  rdx
  * @out:   outputs: data out r8
@@ -216,7 +216,7 @@ u64 rd_pointers(hpa_t tdr, u64 field, u64 *data);
 u64 rd_struct(hpa_t tdr, u64 field, struct rd_struct_outputs *out);
 
 /**
- * rd_named() - DELIVER.RD
+ * rd_named() - calls DELIVER.RD
  * @tdr:   in  rcx - bits 51:12
  * @field: in  rdx
  * @out:   outputs: data out r8
@@ -229,7 +229,7 @@ u64 rd_struct(hpa_t tdr, u64 field, struct rd_struct_outputs *out);
 u64 rd_named(hpa_t tdr, u64 field, struct tdx_data *out);
 
 /**
- * rd_register() - DELIVER.RD
+ * rd_register() - calls DELIVER.RD
  * @tdr:   in  rcx - bits 51:12
  * @field: in  rdx
  *
@@ -242,7 +242,7 @@ u64 rd_named(hpa_t tdr, u64 field, struct tdx_data *out);
 struct rd_register_result rd_register(hpa_t tdr, u64 field);
 
 /**
- * deliver_mixed() - DELIVER.MIXED
+ * deliver_mixed() - calls DELIVER.MIXED
  * @out:  in  rcx
  * @out_: outputs: a out rcx[7:0]; b out rdx on error, else 0; c out r8[15:0]; d
  *        out r9[0]; e out r10[31:0]
@@ -255,7 +255,7 @@ struct rd_register_result rd_register(hpa_t tdr, u64 field);
 u64 deliver_mixed(u64 out, struct mixed *out_);
 
 /**
- * deliver_narrow() - DELIVER.NARROW
+ * deliver_narrow() - calls DELIVER.NARROW
  *
  * DELIVER.NARROW, leaf 13, by seamcall with rax = 0xd.
  *
@@ -266,7 +266,7 @@ u64 deliver_mixed(u64 out, struct mixed *out_);
 struct deliver_narrow_result deliver_narrow(void);
 
 /**
- * deliver_signed() - DELIVER.SIGNED
+ * deliver_signed() - calls DELIVER.SIGNED
  *
  * DELIVER.SIGNED, leaf 14, by seamcall with rax = 0xe.
  *
@@ -277,7 +277,7 @@ struct deliver_narrow_result deliver_narrow(void);
 struct deliver_signed_result deliver_signed(void);
 
 /**
- * deliver_rdx() - DELIVER.RDX
+ * deliver_rdx() - calls DELIVER.RDX
  * @a: in  rdx
  *
  * DELIVER.RDX, leaf 15, by seamcall with rax = 0xf.
@@ -375,6 +375,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -45,7 +45,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 /**
  * struct default_one_result - what default_one() returns
  * @status: status, rax
- * @value:  r, rcx
+ * @value:  r, rcx - 0 if the call did not complete
  */
 struct default_one_result {
 	u64 status;
@@ -64,7 +64,7 @@ SEAMIR_ASSERT(sizeof(struct default_one_result) == 16 &&
  */
 
 /**
- * default_one() - DEFAULT.ONE
+ * default_one() - calls DEFAULT.ONE
  *
  * DEFAULT.ONE, leaf 1, by seamcall with rax = 1.
  *
@@ -75,7 +75,7 @@ SEAMIR_ASSERT(sizeof(struct default_one_result) == 16 &&
 struct default_one_result default_one(void);
 
 /**
- * default_two() - DEFAULT.TWO
+ * default_two() - calls DEFAULT.TWO
  * @r: out rcx
  * @s: out rdx
  *
@@ -87,7 +87,7 @@ struct default_one_result default_one(void);
 u64 default_two(u64 *r, u64 *s);
 
 /**
- * default_some() - DEFAULT.SOME
+ * default_some() - calls DEFAULT.SOME
  * @r: out rcx - on success, else 0
  *
  * DEFAULT.SOME, leaf 3, by seamcall with rax = 3.
@@ -98,7 +98,7 @@ u64 default_two(u64 *r, u64 *s);
 u64 default_some(u64 *r);
 
 /**
- * default_kept() - DEFAULT.KEPT
+ * default_kept() - calls DEFAULT.KEPT
  * @r: out rcx - untouched if the call did not complete
  *
  * DEFAULT.KEPT, leaf 4, by seamcall with rax = 4.
@@ -109,7 +109,7 @@ u64 default_some(u64 *r);
 u64 default_kept(u64 *r);
 
 /**
- * default_said() - DEFAULT.SAID
+ * default_said() - calls DEFAULT.SAID
  * @r: out rcx
  *
  * DEFAULT.SAID, leaf 5, by seamcall with rax = 5.
@@ -120,7 +120,7 @@ u64 default_kept(u64 *r);
 u64 default_said(u64 *r);
 
 /**
- * default_none() - DEFAULT.NONE
+ * default_none() - calls DEFAULT.NONE
  *
  * DEFAULT.NONE, leaf 6, by seamcall with rax = 6.
  *
@@ -216,6 +216,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

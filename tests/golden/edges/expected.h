@@ -45,15 +45,13 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 /**
  * DOC: Conduit silent
  *
- * Instruction seamcall, 66 0f 01 cf; status in rax (tdx_status, own). An
- * exception at the instruction is not caught.
+ * Instruction seamcall, 66 0f 01 cf; status in rax (tdx_status, own).
  */
 
 /**
  * DOC: Conduit carry_only
  *
- * Instruction seamcall, 66 0f 01 cf; status in rax (tdx_status, own). An
- * exception at the instruction is not caught.
+ * Instruction seamcall, 66 0f 01 cf; status in rax (tdx_status, own).
  */
 
 /**
@@ -75,27 +73,31 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  */
 
 /**
- * edge_none() - EDGE.NONE
+ * edge_none() - calls EDGE.NONE
  * @r: out rcx
  *
  * EDGE.NONE, leaf 1, by silent with rax = 1.
+ *
+ * Context: An exception at the instruction is not caught.
  *
  * Return: The status in rax.
  */
 u64 edge_none(u64 *r);
 
 /**
- * edge_carry() - EDGE.CARRY
+ * edge_carry() - calls EDGE.CARRY
  * @r: out rcx
  *
  * EDGE.CARRY, leaf 2, by carry_only with rax = 2.
+ *
+ * Context: An exception at the instruction is not caught.
  *
  * Return: The status in rax; NOBODY if the carry flag is set.
  */
 u64 edge_carry(u64 *r);
 
 /**
- * edge_fault() - EDGE.FAULT
+ * edge_fault() - calls EDGE.FAULT
  * @r: out rcx
  *
  * EDGE.FAULT, leaf 3, by fault_only with rax = 3.
@@ -105,17 +107,19 @@ u64 edge_carry(u64 *r);
 u64 edge_fault(u64 *r);
 
 /**
- * edge_vector() - EDGE.VECTOR
+ * edge_vector() - calls EDGE.VECTOR
  * @r: out rcx
  *
  * EDGE.VECTOR, leaf 4, by vector_only with rax = 4.
+ *
+ * Context: Any other exception is not caught.
  *
  * Return: The status in rax; GUARDED | trapnr on #GP.
  */
 u64 edge_vector(u64 *r);
 
 /**
- * edge_calls() - EDGE.LEAF
+ * edge_calls() - calls EDGE.LEAF
  * @r: out rcx
  *
  * EDGE.LEAF, leaf 5, by seamcall with rax = 5.
@@ -129,7 +133,7 @@ u64 edge_vector(u64 *r);
 u64 edge_calls(u64 *r);
 
 /**
- * edge_calls_keep() - EDGE.LEAF
+ * edge_calls_keep() - calls EDGE.LEAF
  * @r: out rcx - untouched if the call did not complete
  *
  * EDGE.LEAF, leaf 5, by seamcall with rax = 5.
@@ -244,6 +248,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

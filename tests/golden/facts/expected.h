@@ -48,8 +48,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  *
  * A conduit that has something to say.
  *
- * Instruction seamcall, 66 0f 01 cf; status in rax (tdx_status, tdx_sw). With
- * preemption off.
+ * Instruction seamcall, 66 0f 01 cf; status in rax (tdx_status, tdx_sw).
  */
 
 /**
@@ -66,8 +65,10 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  *
  * FACT.ALL, leaf 1 version 2, by noted with rax = 0x20001.
  *
- * Context: Deprecated: do not use it in new code. Flush the page first. And
- * hold the lock. Global effect. Since 1.5.03. Requires TDX_CONNECT, MIGRATION.
+ * Deprecated: do not use it in new code. Flush the page first. And hold the
+ * lock. Global effect. Since 1.5.03. Requires TDX_CONNECT, MIGRATION.
+ *
+ * Context: With preemption off.
  *
  * Return: The status in rax; TDX_SEAMCALL_VMFAILINVALID if the carry flag is
  * set, TDX_SW_ERROR | trapnr on exception trapnr.
@@ -75,7 +76,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 u64 fact_better(u32 a, u64 b, u64 *r);
 
 /**
- * fact_none() - FACT.NONE
+ * fact_none() - calls FACT.NONE
  *
  * FACT.NONE, leaf 3, by seamcall with rax = 3.
  *
@@ -171,6 +172,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -49,7 +49,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  */
 
 /**
- * feature_one() - FEATURE.ONE
+ * feature_one() - calls FEATURE.ONE
  * @a: in  rcx
  * @r: out rcx
  *
@@ -147,6 +147,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

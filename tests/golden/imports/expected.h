@@ -56,7 +56,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  */
 
 /**
- * seal() - TDH.MR.FINALIZE
+ * seal() - calls TDH.MR.FINALIZE
  * @tdr: in  rcx - bits 51:12
  *
  * TDH.MR.FINALIZE, leaf 17, by seamcall with rax = 0x11.
@@ -67,7 +67,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 u64 seal(tdx_handle_t tdr);
 
 /**
- * tdh_mem_track() - TDH.MEM.TRACK
+ * tdh_mem_track() - calls TDH.MEM.TRACK
  * @tdr: in  rcx - bits 51:12
  *
  * TDH.MEM.TRACK, leaf 38, by seamcall with rax = 0x26.
@@ -164,6 +164,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -56,27 +56,28 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 
 /**
  * struct counted - outputs of inout_struct()
- * @count:
- * @list:
+ * @count: in/out rdx[15:0] - on success, else 0; untouched if the call did not
+ *         complete
+ * @list:  in/out rcx - untouched if the call did not complete
  */
 struct counted {
 	u16 count;
 	u64 list;
 };
 
-#elif SEAMIR_STRUCT_COUNTED != 0xfaf7f3a8
-#error "two headers differ in struct counted"
-#endif
-
 SEAMIR_ASSERT(sizeof(struct counted) == 16 &&
 	      __builtin_offsetof(struct counted, count) == 0 &&
 	      __builtin_offsetof(struct counted, list) == 8,
 	      "layout of struct counted");
 
+#elif SEAMIR_STRUCT_COUNTED != 0xfaf7f3a8
+#error "two headers differ in struct counted"
+#endif
+
 /**
  * struct inout_register_result - what inout_register() returns
  * @status: status, rax
- * @value:  list, rcx
+ * @value:  list, rcx - 0 if the call did not complete
  */
 struct inout_register_result {
 	u64 status;
@@ -95,7 +96,7 @@ SEAMIR_ASSERT(sizeof(struct inout_register_result) == 16 &&
  */
 
 /**
- * inout_other_register() - INOUT.OTHER_REGISTER
+ * inout_other_register() - calls INOUT.OTHER_REGISTER
  * @flag: in rcx, out r9[3]
  * @n:    in rdx, out r8[7:0]
  *
@@ -107,7 +108,7 @@ SEAMIR_ASSERT(sizeof(struct inout_register_result) == 16 &&
 u64 inout_other_register(bool *flag, s8 *n);
 
 /**
- * inout_struct() - INOUT.TYPED
+ * inout_struct() - calls INOUT.TYPED
  * @out: outputs: count in/out rdx[15:0]; list in/out rcx
  *
  * INOUT.TYPED, leaf 2, by seamcall with rax = 2.
@@ -118,7 +119,7 @@ u64 inout_other_register(bool *flag, s8 *n);
 u64 inout_struct(struct counted *out);
 
 /**
- * inout_register() - INOUT.ONE
+ * inout_register() - calls INOUT.ONE
  * @list: in  rcx - bits 51:12
  *
  * INOUT.ONE, leaf 1, by seamcall with rax = 1.
@@ -130,7 +131,7 @@ u64 inout_struct(struct counted *out);
 struct inout_register_result inout_register(u64 list);
 
 /**
- * inout_retried() - INOUT.ONE
+ * inout_retried() - calls INOUT.ONE
  * @list: in/out rcx - bits 51:12
  *
  * INOUT.ONE, leaf 1, by seamcall with rax = 1.
@@ -229,6 +230,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -47,22 +47,22 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 
 /**
  * struct kept - outputs of keep_both()
- * @r:
- * @s:
+ * @r: rcx - on success, else 0; untouched if the call did not complete
+ * @s: rdx - untouched if the call did not complete
  */
 struct kept {
 	u64 r;
 	u64 s;
 };
 
-#elif SEAMIR_STRUCT_KEPT != 0xf2007962
-#error "two headers differ in struct kept"
-#endif
-
 SEAMIR_ASSERT(sizeof(struct kept) == 16 &&
 	      __builtin_offsetof(struct kept, r) == 0 &&
 	      __builtin_offsetof(struct kept, s) == 8,
 	      "layout of struct kept");
+
+#elif SEAMIR_STRUCT_KEPT != 0xf2007962
+#error "two headers differ in struct kept"
+#endif
 
 /**
  * DOC: Conduit seamcall
@@ -71,7 +71,7 @@ SEAMIR_ASSERT(sizeof(struct kept) == 16 &&
  */
 
 /**
- * keep_all() - KEEP.RD
+ * keep_all() - calls KEEP.RD
  * @a: in  rcx
  * @r: out rcx - on success, else 0; untouched if the call did not complete
  * @s: out rdx - untouched if the call did not complete
@@ -84,7 +84,7 @@ SEAMIR_ASSERT(sizeof(struct kept) == 16 &&
 u64 keep_all(u64 a, u64 *r, u64 *s);
 
 /**
- * keep_one() - KEEP.RD
+ * keep_one() - calls KEEP.RD
  * @a: in  rcx
  * @r: out rcx - on success, else 0
  * @s: out rdx - untouched if the call did not complete
@@ -97,7 +97,7 @@ u64 keep_all(u64 a, u64 *r, u64 *s);
 u64 keep_one(u64 a, u64 *r, u64 *s);
 
 /**
- * keep_both() - KEEP.RD
+ * keep_both() - calls KEEP.RD
  * @a:   in  rcx
  * @out: outputs: r out rcx on success, else 0; untouched if the call did not
  *       complete; s out rdx, untouched if the call did not complete
@@ -196,6 +196,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -55,7 +55,7 @@ SEAMIR_ASSERT(sizeof(u8) == 1, "size of u8");
  */
 
 /**
- * many_values() - MANY.VALUES
+ * many_values() - calls MANY.VALUES
  * @a: in  rcx
  * @b: in  rdx[7:0]
  * @c: in  rdx[31:16]
@@ -74,7 +74,7 @@ SEAMIR_ASSERT(sizeof(u8) == 1, "size of u8");
 u64 many_values(u64 a, u8 b, u16 c, u32 d, s32 e, bool f, u8 g, s16 h, u64 i);
 
 /**
- * many_pointers() - MANY.POINTERS
+ * many_pointers() - calls MANY.POINTERS
  * @a: in  rcx
  * @b: in  rdx
  * @c: in  r8
@@ -178,6 +178,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

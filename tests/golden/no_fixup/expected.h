@@ -45,23 +45,23 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 /**
  * DOC: Conduit seamcall
  *
- * Instruction seamcall, 66 0f 01 cf; status in rax (tdx_status, tdx_sw). An
- * exception at the instruction is not caught.
+ * Instruction seamcall, 66 0f 01 cf; status in rax (tdx_status, tdx_sw).
  */
 
 /**
  * DOC: Conduit faulting_tdcall
  *
- * Instruction tdcall, 66 0f 01 cc; status in rax (tdx_status). An exception at
- * the instruction is not caught.
+ * Instruction tdcall, 66 0f 01 cc; status in rax (tdx_status).
  */
 
 /**
- * nofixup_seam() - NOFIXUP.SEAM
+ * nofixup_seam() - calls NOFIXUP.SEAM
  * @a: in  rcx
  * @r: out rcx
  *
  * NOFIXUP.SEAM, leaf 1, by seamcall with rax = 1.
+ *
+ * Context: An exception at the instruction is not caught.
  *
  * Return: The status in rax; TDX_SEAMCALL_VMFAILINVALID if the carry flag is
  * set.
@@ -69,11 +69,13 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 u64 nofixup_seam(u64 a, u64 *r);
 
 /**
- * nofixup_td() - NOFIXUP.TD
+ * nofixup_td() - calls NOFIXUP.TD
  * @a: in  rcx
  * @r: out rcx
  *
  * NOFIXUP.TD, leaf 2, by faulting_tdcall with rax = 2.
+ *
+ * Context: An exception at the instruction is not caught.
  *
  * Return: The status in rax.
  */
@@ -166,6 +168,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -60,7 +60,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  */
 
 /**
- * operand_whole() - OPERAND.WHOLE
+ * operand_whole() - calls OPERAND.WHOLE
  * @a: in  rdx
  * @b: in  rcx
  *
@@ -72,7 +72,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 u64 operand_whole(u64 a, u64 b);
 
 /**
- * operand_twice() - OPERAND.TWICE
+ * operand_twice() - calls OPERAND.TWICE
  * @a: in  rcx, r8, r11, rdi
  *
  * OPERAND.TWICE, leaf 2, by seamcall with rax = 2.
@@ -83,7 +83,7 @@ u64 operand_whole(u64 a, u64 b);
 u64 operand_twice(u64 a);
 
 /**
- * operand_slices() - OPERAND.SLICES
+ * operand_slices() - calls OPERAND.SLICES
  * @port: in  rcx[31:16]
  * @slot: in  rcx[11:0] - 0 to 4095
  * @flag: in  rcx[63]
@@ -96,7 +96,7 @@ u64 operand_twice(u64 a);
 u64 operand_slices(u16 port, u16 slot, bool flag);
 
 /**
- * operand_joined() - OPERAND.JOINED
+ * operand_joined() - calls OPERAND.JOINED
  * @page: in  rcx[51:12], rdx[51:12] - bits 51:12
  * @low:  in  rcx[11:0]
  * @flag: in  rdx[3]
@@ -109,7 +109,7 @@ u64 operand_slices(u16 port, u16 slot, bool flag);
 u64 operand_joined(hpa_t page, u64 low, bool flag);
 
 /**
- * operand_maths() - OPERAND.MATHS
+ * operand_maths() - calls OPERAND.MATHS
  * @a:    in  rcx = a + b - 1, r8 = a - (b - 2)
  * @b:    in  rcx = a + b - 1, r8 = a - (b - 2)
  * @page: in  rdx = page >> 0xc + (slot << SHIFT), r9[51:12] = page >> 0xc - bits
@@ -125,7 +125,7 @@ u64 operand_joined(hpa_t page, u64 low, bool flag);
 u64 operand_maths(u64 a, u64 b, hpa_t page, u16 slot);
 
 /**
- * operand_fixed() - OPERAND.FIXED
+ * operand_fixed() - calls OPERAND.FIXED
  *
  * OPERAND.FIXED, leaf 6, by seamcall with rax = 6, rcx = 0, rdx = 0xffffffff,
  * r8 = 0x100000000, r9 = 0x8000020000000000, r10 = 0x8000ff0000000000.
@@ -222,6 +222,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -48,22 +48,22 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 
 /**
  * struct pair - outputs of kept_struct()
- * @r:
- * @s:
+ * @r: rcx - untouched if the call did not complete
+ * @s: rdx - on error, else 0; untouched if the call did not complete
  */
 struct pair {
 	u64 r;
 	u64 s;
 };
 
-#elif SEAMIR_STRUCT_PAIR != 0xf2007962
-#error "two headers differ in struct pair"
-#endif
-
 SEAMIR_ASSERT(sizeof(struct pair) == 16 &&
 	      __builtin_offsetof(struct pair, r) == 0 &&
 	      __builtin_offsetof(struct pair, s) == 8,
 	      "layout of struct pair");
+
+#elif SEAMIR_STRUCT_PAIR != 0xf2007962
+#error "two headers differ in struct pair"
+#endif
 
 /**
  * DOC: Conduit seamcall
@@ -72,7 +72,7 @@ SEAMIR_ASSERT(sizeof(struct pair) == 16 &&
  */
 
 /**
- * optional_some() - OPTIONAL.SOME
+ * optional_some() - calls OPTIONAL.SOME
  * @a: in  rcx
  * @r: out rcx
  * @s: out rdx[31:0] - on error, else 0; may be NULL
@@ -86,7 +86,7 @@ SEAMIR_ASSERT(sizeof(struct pair) == 16 &&
 u64 optional_some(u64 a, u64 *r, u32 *s, u64 *t);
 
 /**
- * all_optional() - OPTIONAL.ALL
+ * all_optional() - calls OPTIONAL.ALL
  * @a:    in  rcx
  * @r:    out rcx - may be NULL
  * @s:    out rdx - may be NULL
@@ -100,7 +100,7 @@ u64 optional_some(u64 a, u64 *r, u32 *s, u64 *t);
 u64 all_optional(u64 a, u64 *r, u64 *s, u64 *list);
 
 /**
- * optional_inout() - OPTIONAL.INOUT
+ * optional_inout() - calls OPTIONAL.INOUT
  * @list: in/out rcx
  * @s:    out rdx - may be NULL
  *
@@ -112,7 +112,7 @@ u64 all_optional(u64 a, u64 *r, u64 *s, u64 *list);
 u64 optional_inout(u64 *list, u64 *s);
 
 /**
- * kept_struct() - OPTIONAL.STRUCT
+ * kept_struct() - calls OPTIONAL.STRUCT
  * @a:   in  rcx
  * @out: outputs (may be NULL): r out rcx, untouched if the call did not
  *       complete; s out rdx on error, else 0; untouched if the call did not
@@ -212,6 +212,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -60,7 +60,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  */
 
 /**
- * output_always() - OUTPUT.ALWAYS
+ * output_always() - calls OUTPUT.ALWAYS
  * @a: in  rcx
  * @r: out rcx
  *
@@ -72,7 +72,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 u64 output_always(u64 a, u64 *r);
 
 /**
- * output_success() - OUTPUT.SUCCESS
+ * output_success() - calls OUTPUT.SUCCESS
  * @a: in  rcx
  * @r: out rcx - on success, else 0
  *
@@ -84,7 +84,7 @@ u64 output_always(u64 a, u64 *r);
 u64 output_success(u64 a, u64 *r);
 
 /**
- * output_error() - OUTPUT.ERROR
+ * output_error() - calls OUTPUT.ERROR
  * @a: in  rcx
  * @r: out rcx - on error, else 0
  *
@@ -96,7 +96,7 @@ u64 output_success(u64 a, u64 *r);
 u64 output_error(u64 a, u64 *r);
 
 /**
- * output_both() - OUTPUT.BOTH
+ * output_both() - calls OUTPUT.BOTH
  * @a:     in  rcx
  * @page:  out rcx - on success, else 0
  * @entry: out rcx - on error, else 0
@@ -109,7 +109,7 @@ u64 output_error(u64 a, u64 *r);
 u64 output_both(u64 a, hpa_t *page, u64 *entry);
 
 /**
- * output_except() - OUTPUT.EXCEPT
+ * output_except() - calls OUTPUT.EXCEPT
  * @a: in  rcx
  * @r: out rdx      - on error except TDX_OPERAND_BUSY(*), else 0
  * @s: out r8[31:0] - on success or TDX_OPERAND_BUSY(RCX), else 0
@@ -122,7 +122,7 @@ u64 output_both(u64 a, hpa_t *page, u64 *entry);
 u64 output_except(u64 a, u64 *r, u32 *s);
 
 /**
- * output_else() - OUTPUT.ELSE
+ * output_else() - calls OUTPUT.ELSE
  * @a: in  rcx
  * @r: out r8         - 0 if left unwritten
  * @s: out r9         - on success, else 0; 0xffffffffffffffff if left unwritten
@@ -139,7 +139,7 @@ u64 output_except(u64 a, u64 *r, u32 *s);
 u64 output_else(u64 a, u64 *r, u64 *s, u32 *t, u32 *u);
 
 /**
- * output_slices() - OUTPUT.SLICES
+ * output_slices() - calls OUTPUT.SLICES
  * @high: out rcx[63:40]
  * @flag: out rcx[0]
  * @low:  out rcx[15:1]
@@ -239,6 +239,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -152,6 +152,8 @@ static inline u64 tdx_status_detail(u64 status)
 #error "two headers differ in operands tdx_operand"
 #endif
 
+#undef SEAMIR_ASSERT
+
 #ifdef __cplusplus
 }
 #endif

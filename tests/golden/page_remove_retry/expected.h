@@ -60,7 +60,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  */
 
 /**
- * tdh_mem_page_remove() - TDH.MEM.PAGE.REMOVE
+ * tdh_mem_page_remove() - calls TDH.MEM.PAGE.REMOVE
  * @tdr:      in  rdx      - bits 51:12
  * @gpa:      in  rcx[51:12]
  * @level:    in  rcx[2:0] - 0 to 4
@@ -165,6 +165,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -49,7 +49,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  */
 
 /**
- * pattern_exact() - PATTERN.EXACT
+ * pattern_exact() - calls PATTERN.EXACT
  * @a: in  rcx
  * @r: out rcx - on TDX_OPERAND_BUSY, else 0
  *
@@ -63,7 +63,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 u64 pattern_exact(u64 a, u64 *r);
 
 /**
- * pattern_named() - PATTERN.NAMED
+ * pattern_named() - calls PATTERN.NAMED
  * @a: in  rcx
  * @r: out rcx - on TDX_OPERAND_BUSY(SEPT_TREE), else 0
  *
@@ -77,7 +77,7 @@ u64 pattern_exact(u64 a, u64 *r);
 u64 pattern_named(u64 a, u64 *r);
 
 /**
- * pattern_number() - PATTERN.NUMBER
+ * pattern_number() - calls PATTERN.NUMBER
  * @a: in  rcx
  * @r: out rcx - on TDX_OPERAND_BUSY(0x92), else 0
  *
@@ -91,7 +91,7 @@ u64 pattern_named(u64 a, u64 *r);
 u64 pattern_number(u64 a, u64 *r);
 
 /**
- * pattern_any() - PATTERN.ANY
+ * pattern_any() - calls PATTERN.ANY
  * @a: in  rcx
  * @r: out rcx - on TDX_OPERAND_BUSY(*), else 0
  *
@@ -105,7 +105,7 @@ u64 pattern_number(u64 a, u64 *r);
 u64 pattern_any(u64 a, u64 *r);
 
 /**
- * pattern_several() - PATTERN.SEVERAL
+ * pattern_several() - calls PATTERN.SEVERAL
  * @a: in  rcx
  *
  * PATTERN.SEVERAL, leaf 5, by seamcall with rax = 5.
@@ -119,7 +119,7 @@ u64 pattern_any(u64 a, u64 *r);
 u64 pattern_several(u64 a);
 
 /**
- * pattern_common() - PATTERN.COMMON
+ * pattern_common() - calls PATTERN.COMMON
  * @a: in  rcx
  *
  * PATTERN.COMMON, leaf 6, by seamcall with rax = 6.
@@ -218,6 +218,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -49,7 +49,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  */
 
 /**
- * register_saved() - REGISTER.SAVED
+ * register_saved() - calls REGISTER.SAVED
  * @a: in  rbx
  * @b: in  r12
  * @c: in  r13
@@ -70,7 +70,7 @@ u64 register_saved(u64 a, u64 b, u64 c, u64 d, u64 e, u64 *v, u64 *w, u64 *x,
 		   u64 *y, u64 *z);
 
 /**
- * register_unchanged() - REGISTER.UNCHANGED
+ * register_unchanged() - calls REGISTER.UNCHANGED
  * @a: in  rbx
  * @b: in  r15
  *
@@ -82,7 +82,7 @@ u64 register_saved(u64 a, u64 b, u64 c, u64 d, u64 e, u64 *v, u64 *w, u64 *x,
 u64 register_unchanged(u64 a, u64 b);
 
 /**
- * register_frame() - REGISTER.FRAME
+ * register_frame() - calls REGISTER.FRAME
  * @a: in  rbp
  * @r: out rbp
  *
@@ -94,7 +94,7 @@ u64 register_unchanged(u64 a, u64 b);
 u64 register_frame(u64 a, u64 *r);
 
 /**
- * register_all() - REGISTER.ALL
+ * register_all() - calls REGISTER.ALL
  * @a:   in  rcx, rdx, r9, r10, r11, r12, r13, r14, r15, rbx, rsi, rdi, rbp
  * @out: in/out r8
  *
@@ -192,6 +192,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -58,7 +58,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  */
 
 /**
- * resume_carry() - RESUME.CARRY
+ * resume_carry() - calls RESUME.CARRY
  * @list:  in/out rcx
  * @tdr:   in  rdx - bits 51:12
  * @pages: out rdx - on success, else 0
@@ -74,7 +74,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 u64 resume_carry(u64 *list, hpa_t tdr, u64 *pages);
 
 /**
- * resume_set() - RESUME.SET
+ * resume_set() - calls RESUME.SET
  * @stream: in  r10[8:0] - 0 to 511
  * @tdr:    in  rdx      - bits 51:12
  *
@@ -89,7 +89,7 @@ u64 resume_carry(u64 *list, hpa_t tdr, u64 *pages);
 u64 resume_set(u16 stream, hpa_t tdr);
 
 /**
- * resume_nested() - RESUME.NESTED
+ * resume_nested() - calls RESUME.NESTED
  * @list:   in/out rcx
  * @a:      in  rdx
  * @stream: in  r11[47:32] on resume - 0 to 511
@@ -111,7 +111,7 @@ u64 resume_set(u16 stream, hpa_t tdr);
 u64 resume_nested(u64 *list, u64 a, u16 stream, u64 *b, u64 *c, u64 *d, u64 *e);
 
 /**
- * resume_order() - RESUME.ORDER
+ * resume_order() - calls RESUME.ORDER
  * @a: in  rcx
  * @r: out rcx
  *
@@ -212,6 +212,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -49,7 +49,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  */
 
 /**
- * retry_one() - RETRY.ONE
+ * retry_one() - calls RETRY.ONE
  * @a: in  rcx
  *
  * RETRY.ONE, leaf 1, by seamcall with rax = 1.
@@ -62,7 +62,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 u64 retry_one(u64 a);
 
 /**
- * retry_many() - RETRY.MANY
+ * retry_many() - calls RETRY.MANY
  * @a: in  rcx
  * @b: in  rdx
  * @r: out rcx
@@ -79,7 +79,7 @@ u64 retry_one(u64 a);
 u64 retry_many(u64 a, u64 b, u64 *r);
 
 /**
- * retry_kept() - RETRY.KEPT
+ * retry_kept() - calls RETRY.KEPT
  * @a: in  rsi
  * @b: in  r12
  *
@@ -93,7 +93,7 @@ u64 retry_many(u64 a, u64 b, u64 *r);
 u64 retry_kept(u64 a, u64 b);
 
 /**
- * retry_success() - RETRY.SUCCESS
+ * retry_success() - calls RETRY.SUCCESS
  * @a: in  rcx
  *
  * RETRY.SUCCESS, leaf 4, by seamcall with rax = 4.
@@ -192,6 +192,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -51,12 +51,11 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 /**
  * DOC: Conduit tdcall
  *
- * Instruction tdcall, 66 0f 01 cc; status in rax (tdx_status). An exception at
- * the instruction is not caught.
+ * Instruction tdcall, 66 0f 01 cc; status in rax (tdx_status).
  */
 
 /**
- * section_noinstr() - SECTION.NOINSTR
+ * section_noinstr() - calls SECTION.NOINSTR
  * @a: in  rcx
  * @r: out rcx
  *
@@ -70,7 +69,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 u64 section_noinstr(u64 a, u64 *r);
 
 /**
- * section_last() - SECTION.LAST
+ * section_last() - calls SECTION.LAST
  * @a: in  rcx
  *
  * SECTION.LAST, leaf 3, by seamcall with rax = 3.
@@ -80,19 +79,20 @@ u64 section_noinstr(u64 a, u64 *r);
 void section_last(u64 a) __attribute__((noreturn));
 
 /**
- * section_last_td() - SECTION.LAST_TD
+ * section_last_td() - calls SECTION.LAST_TD
  * @a: in  rcx
  *
  * SECTION.LAST_TD, leaf 4, by tdcall with rax = 4.
  *
- * Context: The code is in .noinstr.text.
+ * Context: The code is in .noinstr.text. An exception at the instruction is not
+ * caught.
  *
  * Return: Never; executes ud2 if the call comes back.
  */
 void section_last_td(u64 a) __attribute__((noreturn));
 
 /**
- * plain_in_noinstr() - SECTION.PLAIN
+ * plain_in_noinstr() - calls SECTION.PLAIN
  * @a: in  rcx
  * @r: out rcx
  *
@@ -192,6 +192,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

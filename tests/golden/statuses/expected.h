@@ -61,7 +61,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  */
 
 /**
- * status_success() - STATUS.SUCCESS
+ * status_success() - calls STATUS.SUCCESS
  * @a: out rcx - on success, else 0
  * @b: out rdx - on error, else 0
  *
@@ -73,7 +73,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 u64 status_success(u64 *a, u64 *b);
 
 /**
- * status_named() - STATUS.NAMED
+ * status_named() - calls STATUS.NAMED
  * @lost: out rcx - on LOST, else 0
  * @busy: out rdx - on BUSY(FIRST) or BUSY(7), else 0
  *
@@ -85,7 +85,7 @@ u64 status_success(u64 *a, u64 *b);
 u64 status_named(u64 *lost, u64 *busy);
 
 /**
- * status_except() - STATUS.EXCEPT
+ * status_except() - calls STATUS.EXCEPT
  * @a: out rcx - on error except BUSY(*), else 0
  * @b: out rdx - on success or LOST except DONE or PARTLY_DONE, else 0
  *
@@ -97,7 +97,7 @@ u64 status_named(u64 *lost, u64 *busy);
 u64 status_except(u64 *a, u64 *b);
 
 /**
- * status_low() - STATUS.LOW
+ * status_low() - calls STATUS.LOW
  * @a: out rdx - on success, else 0
  * @c: out r8  - on AGAIN, else 0
  *
@@ -109,7 +109,7 @@ u64 status_except(u64 *a, u64 *b);
 u64 status_low(u64 *a, u64 *c);
 
 /**
- * status_unknown() - STATUS.UNKNOWN
+ * status_unknown() - calls STATUS.UNKNOWN
  * @a: out rcx
  *
  * STATUS.UNKNOWN, leaf 4, by third with rax = 4.
@@ -122,6 +122,10 @@ u64 status_unknown(u64 *a);
 /*
  * Statuses. A macro that is defined already keeps its value, so headers that
  * define some of these come before this one.
+ *
+ * The macro of a code with several values has one of them, its NAME_ALT1 and so
+ * on the others. Linux defines some of these names itself, with another of the
+ * values: FAMILY_is_CODE() tests for all.
  */
 
 #ifndef SEAMIR_STATUSES_MODERN
@@ -143,6 +147,13 @@ static inline bool modern_is(u64 status, u64 code)
 static inline u64 modern_detail(u64 status)
 {
 	return (status & 0xffffff00ULL) >> 8;
+}
+
+/* Whether a status is LOST, by any of its values. */
+static inline bool modern_is_lost(u64 status)
+{
+	return (status & 0xefffffff000000ffULL) == 0x6000000200000000ULL ||
+	       (status & 0xefffffff000000ffULL) == 0x4000000200000000ULL;
 }
 
 #ifndef DONE
@@ -230,6 +241,8 @@ static inline bool plain_success(u64 status)
 #elif SEAMIR_OPERANDS_PART != 0xc6755669
 #error "two headers differ in operands part"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -47,19 +47,19 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 
 /**
  * struct chosen - outputs of seam_named()
- * @r:
+ * @r: rcx - 0 if the call did not complete
  */
 struct chosen {
 	u64 r;
 };
 
-#elif SEAMIR_STRUCT_CHOSEN != 0x788b2090
-#error "two headers differ in struct chosen"
-#endif
-
 SEAMIR_ASSERT(sizeof(struct chosen) == 8 &&
 	      __builtin_offsetof(struct chosen, r) == 0,
 	      "layout of struct chosen");
+
+#elif SEAMIR_STRUCT_CHOSEN != 0x788b2090
+#error "two headers differ in struct chosen"
+#endif
 
 /**
  * DOC: Conduit seamcall
@@ -68,7 +68,7 @@ SEAMIR_ASSERT(sizeof(struct chosen) == 8 &&
  */
 
 /**
- * seam_named() - PREFIX.ONE
+ * seam_named() - calls PREFIX.ONE
  * @a:   in  rcx
  * @out: outputs: r out rcx
  *
@@ -166,6 +166,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -54,28 +54,31 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 /**
  * DOC: Conduit tdcall
  *
- * Instruction tdcall, 66 0f 01 cc; status in rax (tdx_status). An exception at
- * the instruction is not caught.
+ * Instruction tdcall, 66 0f 01 cc; status in rax (tdx_status).
  */
 
 /**
- * tdg_vp_info() - TDG.VP.INFO
+ * tdg_vp_info() - calls TDG.VP.INFO
  * @gpaw:       out rcx
  * @attributes: out rdx
  * @vcpus:      out r8
  *
  * TDG.VP.INFO, leaf 1, by tdcall with rax = 1.
  *
+ * Context: An exception at the instruction is not caught.
+ *
  * Return: The status in rax.
  */
 u64 tdg_vp_info(u64 *gpaw, u64 *attributes, u64 *vcpus);
 
 /**
- * tdg_mem_page_accept() - TDG.MEM.PAGE.ACCEPT
+ * tdg_mem_page_accept() - calls TDG.MEM.PAGE.ACCEPT
  * @gpa:   in  rcx[51:12]
  * @level: in  rcx[2:0] - 0 to 4
  *
  * TDG.MEM.PAGE.ACCEPT, leaf 6, by tdcall with rax = 6.
+ *
+ * Context: An exception at the instruction is not caught.
  *
  * Return: The status in rax.
  */
@@ -152,6 +155,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

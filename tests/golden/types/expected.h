@@ -68,7 +68,7 @@ SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
  */
 
 /**
- * types_promised() - TYPES.PROMISED
+ * types_promised() - calls TYPES.PROMISED
  * @page:        in  rcx        - Host-physical address of a page, or none; bits
  *                                51:12 or 0xffffffffffffffff
  * @gpa:         in  rdx[51:21] - Guest-physical address of a 2M page: a gpa in
@@ -174,6 +174,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }

@@ -161,7 +161,7 @@ u64 wrap_whole(hpa_t tdr, gpa_t gpa, u64 *entry);
 u64 wrap_more(hpa_t tdr, gpa_t gpa, u32 level, u64 *entry);
 
 /**
- * wrap_versioned_v1() - WRAP.VERSIONED
+ * wrap_versioned_v1() - calls WRAP.VERSIONED
  * @a: in  rcx
  *
  * WRAP.VERSIONED, leaf 30 version 1, by seamcall with rax = 0x1001e.
@@ -172,7 +172,7 @@ u64 wrap_more(hpa_t tdr, gpa_t gpa, u32 level, u64 *entry);
 u64 wrap_versioned_v1(u64 a);
 
 /**
- * wrap_two() - WRAP.VERSIONED
+ * wrap_two() - calls WRAP.VERSIONED
  * @a: in  rcx
  * @b: in  rdx
  *
@@ -270,6 +270,8 @@ static inline u64 tdx_status_detail(u64 status)
 #elif SEAMIR_OPERANDS_TDX_OPERAND != 0xfd11cc6e
 #error "two headers differ in operands tdx_operand"
 #endif
+
+#undef SEAMIR_ASSERT
 
 #ifdef __cplusplus
 }
