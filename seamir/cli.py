@@ -59,17 +59,26 @@ def _show(diagnostics: Iterable[Diagnostic]) -> None:
     if not diagnostics:
         return
     click.echo(render(diagnostics), err=True)
-    errors = sum(diagnostic.severity == "error" for diagnostic in diagnostics)
-    codes = sorted({d.code for d in diagnostics if d.severity == "error" and d.span is not None})
-    if codes:
-        count = "1 error" if errors == 1 else f"{errors} errors"
-        click.echo(f"{count}; `seamir explain {codes[0]}` says more", err=True)
+    errors = [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
+    codes = dict.fromkeys(diagnostic.code for diagnostic in errors if diagnostic.span is not None)
+    commands = [f"`seamir explain {code}`" for code in codes][:3]
+    if commands:
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        named = " and ".join(filter(None, (", ".join(commands[:-1]), commands[-1])))
+        click.echo(f"{count}; {named} {'says' if len(commands) == 1 else 'say'} more", err=True)
 
 
 def _separated(_context: click.Context, _option: click.Parameter, value: Any) -> tuple[str, ...]:
     """Several values separated by commas, from an option that may be repeated."""
-    texts = value if isinstance(value, tuple) else (value,)
-    return tuple(word.strip() for text in texts for word in text.split(",") if word.strip())
+    found: list[str] = []
+    for text in value:
+        words = [word.strip() for word in text.split(",")]
+        if words == [""]:
+            continue
+        if "" in words:
+            raise click.BadParameter(f"`{printable(text)}` has a comma too many")
+        found += words
+    return tuple(found)
 
 
 def _pairs(_context: click.Context, _option: click.Parameter, value: Any) -> dict[str, str]:
@@ -83,6 +92,15 @@ def _pairs(_context: click.Context, _option: click.Parameter, value: Any) -> dic
     return pairs
 
 
+_choosing = click.option(
+    "--leaf",
+    "leaves",
+    multiple=True,
+    metavar="GLOB",
+    help="Only leaves or symbols that match, imported ones too; may be repeated.",
+)
+
+
 def _loading(function: Function) -> Function:
     """The options of every command that loads descriptions."""
     options = (
@@ -93,13 +111,6 @@ def _loading(function: Function) -> Function:
             metavar="DIR",
             type=click.Path(exists=True, file_okay=False),
             help="A further folder for imports and library paths; may be repeated.",
-        ),
-        click.option(
-            "--leaf",
-            "leaves",
-            multiple=True,
-            metavar="GLOB",
-            help="Only leaves or symbols that match, imported ones too; may be repeated.",
         ),
         click.option(
             "--conduit",
@@ -231,6 +242,7 @@ def main_status() -> int:
     help=f"Outputs, separated by commas: {', '.join(compiler.list_outputs())}. [default: obj]",
 )
 @_targeting
+@_choosing
 @_loading
 @click.option("--no-debug", is_flag=True, help="Leave out the line table.")
 @click.option(
@@ -291,6 +303,7 @@ def compile_command(
     show_default=True,
     help="How to print diagnostics; JSON goes to the standard output.",
 )
+@_choosing
 @_loading
 @click.pass_context
 def check_command(
@@ -321,6 +334,7 @@ def check_command(
 
 @main.command(name="list", cls=SeamCommand)
 @click.argument("names", metavar="FILE...", nargs=-1, required=True)
+@_choosing
 @_loading
 def list_command(names: tuple[str, ...], **loading: Any) -> None:
     """List the wrappers that each FILE would emit.
@@ -367,16 +381,17 @@ def explain_command(
     from seamir.explain import explain_code, explain_plan, is_code, name_leaves
     from seamir.llvm.emit import is_native
 
-    if leaf is None and is_code(name) and not os.path.exists(name):
+    if is_code(name) and not os.path.exists(name):
+        if leaf is not None:
+            message = f"{name} is a code, not a file: nothing comes after it"
+            raise click.UsageError(message)
         click.echo(explain_code(name), nl=False)
         return
     if leaf is None and not name.endswith(".seam") and not os.path.exists(name):
         message = f"there is no file `{printable(name)}`; a leaf comes after its file"
         raise click.UsageError(message)
-    if leaf is not None:
-        loading["leaves"] = (*loading["leaves"], leaf)
     compilation = compiler.compile(
-        compiler.load(name, **loading),
+        compiler.load(name, leaves=() if leaf is None else (leaf,), **loading),
         target=target,
         features=features,
         emit=("obj",) if is_native() else (),

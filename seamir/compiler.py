@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 DELIVERIES = ("pointers", "struct", "register")
 
+_NOTHING_HELP = "name a file with leaves, or choose imported ones: --leaf, in the API leaves="
+
 
 @dataclass(frozen=True)
 class Program:
@@ -192,7 +194,7 @@ def compile(
     plans, sink = _lower(wrappers, chosen, LowerOptions(deliver, symbol_prefix))
     if not plans:
         message = f"`{program.main.name}` describes no leaf, so there is nothing to emit"
-        sink.report("E0807", message, help="name a file with leaves, or choose some with --leaf")
+        sink.report("E0807", message, help=_NOTHING_HELP)
     sink.stop_on_errors()
     context = EmitContext(plans, chosen, readable_name(program.stem), program.main, debug)
     outputs = {}
@@ -231,15 +233,16 @@ def write_all(
     file cannot be written.
     """
     _check_together(compilations)
-    folder = Path(directory)
-    files = {
-        folder / (compilation.stem + output.suffix): output.data
+    folder = os.fspath(directory)
+    made = {
+        os.path.join(folder, compilation.stem + output.suffix): output.data
         for compilation in compilations
         for output in compilation.outputs.values()
     }
+    files = {Path(name): data for name, data in made.items()}
     inputs = {path for compilation in compilations for path in compilation.program.paths}
     if depfile is not None:
-        text = depfile_text(files, sorted(inputs))
+        text = depfile_text(made, sorted(inputs))
         place = Path(depfile)
         if place in files:
             raise fail("E0808", f"the depfile would replace the output `{place}`")
@@ -264,7 +267,10 @@ def _check_together(compilations: Sequence[Compilation]) -> None:
             if first is not plan:
                 message = f"two files define {plan.symbol}"
                 note = Note("the first is here", first.span)
-                help = "compile one of them with --symbol-prefix, or only part of it with --leaf"
+                help = (
+                    "compile one of them with --symbol-prefix, or only part of it with --leaf; "
+                    "in the API symbol_prefix= and leaves="
+                )
                 raise SeamError([Diagnostic("E0208", message, plan.span, (note,), help)])
 
 
@@ -306,7 +312,7 @@ def _model_options(
         code = parse_code(" ".join(digits[i : i + 2] for i in range(0, len(digits), 2)))
         if code is None:
             message = f"`{text}` is not 1 to 15 bytes in hexadecimal"
-            raise fail("E0809", message, help="for example --allow-instruction 0f01d9")
+            raise fail("E0809", message, help="for example 0f01d9")
         codes.append(code)
     permissions = Permissions(frozenset(_several(allow_calls)), frozenset(codes))
     return ModelOptions(dict(conduits or {}), permissions)

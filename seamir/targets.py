@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from seamir.diagnostics import fail
 
@@ -91,10 +92,14 @@ def switch_features(target: Target, features: Sequence[str]) -> Target:
     """
     chosen = set(target.features)
     for feature in features:
-        sign, word = feature[:1], feature[1:]
-        if sign not in ("+", "-") or word not in FEATURES:
-            known = ", ".join(FEATURES)
-            message = f"`{feature}` is not a feature with + or - before it"
-            raise fail("E0802", message, help=f"features are {known}")
+        sign, word = ("", feature) if feature[:1] not in ("+", "-") else (feature[0], feature[1:])
+        if word not in FEATURES:
+            close = get_close_matches(word[:64], FEATURES, n=1)
+            help = f"did you mean `{sign}{close[0]}`?" if close else None
+            help = help or f"features are {', '.join(FEATURES)}"
+            raise fail("E0802", f"there is no feature `{word}`", help=help)
+        if not sign:
+            help = f"write +{word} or -{word}"
+            raise fail("E0802", f"feature `{word}` has no sign before it", help=help)
         (chosen.add if sign == "+" else chosen.discard)(word)
     return replace(target, features=frozenset(chosen))

@@ -93,12 +93,16 @@ def _remove(place: str) -> None:
         os.unlink(place)
 
 
-def depfile_text(outputs: Iterable[Path], inputs: Iterable[str]) -> str:
-    """A rule for make and ninja: the outputs depend on the inputs. All paths are absolute.
+def depfile_text(outputs: Iterable[str], inputs: Iterable[str]) -> str:
+    """A rule for make and ninja: the outputs depend on the inputs.
 
+    Outputs stand there as spelled, since make takes `build/x.o` and `/home/build/x.o` for two
+    files, and then with absolute paths, as all inputs do; ninja needs `deps = gcc` for that.
     Raises SeamError if a path has a character that no rule can express.
     """
-    targets = " ".join(_escape(os.path.abspath(path)) for path in outputs)
+    spelled = list(outputs)
+    both = dict.fromkeys((*spelled, *map(os.path.abspath, spelled)))
+    targets = " ".join(map(_escape, both))
     sources = " ".join(_escape(path) for path in inputs)
     return f"{targets}: {sources}\n"
 

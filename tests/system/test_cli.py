@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from seamir.compiler import DELIVERIES
 
 COMMANDS = sorted(main.commands)
 ENDBR64 = bytes.fromhex("f30f1efa")
+TDX_SW_ERROR = 0x8000_FF00_0000_0000
 RETHUNK = "__x86_return_thunk"
 
 
@@ -108,11 +110,18 @@ def test_target(folder: Path) -> None:
     ("arguments", "message"),
     [
         (["--target", "linux"], "there is no target `linux`"),
-        (["--feature", "ibt"], "`ibt` is not a feature with + or - before it"),
-        (["--feature", "-shadow"], "`-shadow` is not a feature with + or - before it"),
+        (["--feature", "rethunk"], "write +rethunk or -rethunk"),
+        (["--feature", "-shadow"], "there is no feature `shadow`"),
+        (["--feature", "+bogus"], "help: features are ibt, rethunk,"),
+        (["--feature", "-rethnk"], "did you mean `-rethunk`?"),
+        (["--feature", "rethnk"], "did you mean `rethunk`?"),
+        (["--feature", "-ibt,,-sls"], "`-ibt,,-sls` has a comma too many"),
+        (["--feature", "+"], "there is no feature ``"),
         (["--emit", "obj,exe"], "there is no output `exe`"),
         (["--emit", ""], "--emit names no output"),
-        (["--emit", " , "], "--emit names no output"),
+        (["--emit", " , "], "` , ` has a comma too many"),
+        (["--emit", "obj,,header"], "`obj,,header` has a comma too many"),
+        (["--emit", "obj,"], "`obj,` has a comma too many"),
         (["--deliver", "stack"], "there is no delivery `stack`"),
         (["--symbol-prefix", "1x"], "`1x` cannot begin a symbol"),
         (["--symbol-prefix", "ä"], "`ä` cannot begin a symbol"),
@@ -120,6 +129,8 @@ def test_target(folder: Path) -> None:
         (["--conduit", "call=cal"], "there is no conduit `cal`"),
         (["--conduit", "call=a", "--conduit", "call=b"], "`call` stands for two others"),
         (["--leaf", "TEST.REED"], "did you mean `TEST.READ`?"),
+        (["--leaf", "NOPE"], "error[E0806]: no leaf and no symbol matches `NOPE`"),
+        (["--leaf", "NOPE"], "leaves are TEST.REMOVE, TEST.READ, TEST.TRACK\n"),
         (["--allow-instruction", "0g"], "`0g` is not 1 to 15 bytes in hexadecimal"),
         (["-I", "nowhere"], "nowhere"),
         (["--bogus"], "--bogus"),
@@ -191,9 +202,13 @@ def test_deliver_register_where_the_outputs_allow_it(folder: Path) -> None:
 def test_conduit_stands_in(folder: Path) -> None:
     arguments = ["compile", "leaves.seam", "--emit", "manifest"]
     call(*arguments, cwd=folder)
-    assert manifest(folder / "leaves.json")["test_read"]["rax"] == "0xb"
+    assert manifest(folder / "leaves.json")["test_read"]["selectors"] == [
+        {"register": "rax", "value": "0xb"}
+    ]
     call(*arguments, "--conduit", "call=other_call", cwd=folder)
-    assert manifest(folder / "leaves.json")["test_read"]["rax"] == "0x800000000000000b"
+    assert manifest(folder / "leaves.json")["test_read"]["selectors"] == [
+        {"register": "rax", "value": "0x800000000000000b"}
+    ]
     assert manifest(folder / "leaves.json")["test_read"]["conduit"] == "other_call"
 
 
@@ -283,8 +298,22 @@ def test_errors_go_to_stderr_and_name_their_place(tmp_path: Path) -> None:
         assert done.stdout == ""
         assert "bad.seam:1:10: error[E0" in done.stderr
         assert "bad.seam:2:18: error[E0" in done.stderr
-        assert re.search(r"2 errors; `seamir explain E0\d+` says more", done.stderr)
+        codes = re.findall(r"error\[(E\d+)\]", done.stderr)
+        one, two = (f"`seamir explain {code}`" for code in codes)
+        assert done.stderr.endswith(f"\n2 errors; {one} and {two} say more\n")
     assert names_in(tmp_path) == ["bad.seam"]
+
+
+def test_the_last_line_names_up_to_three_codes_once(tmp_path: Path) -> None:
+    write(tmp_path, "bad.seam", "type a = nothing;\ntype b = nothing;\n")
+    done = call("check", "bad.seam", cwd=tmp_path, status=1)
+    assert re.search(r"\n2 errors; `seamir explain E0\d{3}` says more\n$", done.stderr)
+    write(tmp_path, "bad.seam", BAD + "const B = 1;\nconst B = 2;\nwrapper w = NO.LEAF;\n" * 2)
+    done = call("check", "bad.seam", cwd=tmp_path, status=1)
+    codes = list(dict.fromkeys(re.findall(r"error\[(E\d+)\]", done.stderr)))
+    assert len(codes) > 3
+    one, two, three = (f"`seamir explain {code}`" for code in codes[:3])
+    assert done.stderr.endswith(f" errors; {one}, {two} and {three} say more\n")
 
 
 def test_errors_of_all_files_are_reported_once(tmp_path: Path) -> None:
@@ -410,6 +439,15 @@ def test_explain_takes_the_options_of_compile(folder: Path) -> None:
 def test_explain_a_mistyped_leaf(tmp_path: Path) -> None:
     done = run("explain", "tdx/host.seam", "TDH.MEM.PAGE.REMOV", cwd=tmp_path, status=2)
     assert "did you mean `TDH.MEM.PAGE.REMOVE`?" in done.stderr
+    done = call("explain", "tdx/host.seam", "NOPE", cwd=tmp_path, status=2)
+    assert "no leaf and no symbol matches `NOPE`" in done.stderr
+    assert re.search(r"leaves are (TDH\.[A-Z.]+, ){3}TDH\.[A-Z.]+ and 20 more\n", done.stderr)
+
+
+def test_a_mistyped_name_of_an_imported_leaf(folder: Path) -> None:
+    write(folder, "own.seam", 'import "leaves.seam";\nwrapper read = TEST.READ;\n')
+    done = call("explain", "own.seam", "TEST.TRACKS", cwd=folder, status=2)
+    assert "did you mean `TEST.TRACK`?" in done.stderr
 
 
 def test_explain_without_leaf_says_which_there_are(folder: Path) -> None:
@@ -436,6 +474,8 @@ def test_explain_a_code(tmp_path: Path) -> None:
         (["TDH.VP.INIT"], "there is no file `TDH.VP.INIT`; a leaf comes after its file"),
         (["../errors/E0304"], "there is no file `../errors/E0304`"),
         (["E0304", "x", "y"], "unexpected extra argument"),
+        (["E0304", "x"], "E0304 is a code, not a file: nothing comes after it"),
+        (["tdx/host.seam", "--leaf", "TDH.VP.INIT"], "No such option"),
         ([], "Missing argument 'FILE|CODE'"),
     ],
 )
@@ -659,3 +699,37 @@ def test_documented_commands_work(folder: Path) -> None:
     assert len(examples) >= 9
     for line in examples:
         call(*shlex.split(line), cwd=folder)
+
+
+MAIN = """
+#include <stdio.h>
+#include "host.h"
+int catch_faults(void);
+int main(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 1 && catch_faults())
+		return 1;
+	printf("%llx\\n", (unsigned long long)tdh_mem_track(0));
+	return 0;
+}
+"""
+
+
+def test_the_documented_signal_handler(tmp_path: Path) -> None:
+    """It compiles without warnings and plays faults; without it the program dies."""
+    text = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    (handler,) = re.findall(r"^```c\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    write(tmp_path, "handler.c", handler)
+    write(tmp_path, "main.c", MAIN)
+    options = ["--target", "linux-user", "--emit", "obj,header"]
+    call("compile", "tdx/host.seam", *options, cwd=tmp_path)
+    warnings = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2"]
+    for linking in ("-pie", "-no-pie"):
+        command = ["gcc", *warnings, "-fPIE", linking, "handler.c", "main.c", "host.o", "-o", "x"]
+        subprocess.run(command, cwd=tmp_path, check=True)
+        caught = subprocess.run(["./x", "1"], cwd=tmp_path, capture_output=True, check=True)
+        status = int(caught.stdout, 16)
+        assert status in (TDX_SW_ERROR | 6, TDX_SW_ERROR | 13)  # #UD, #GP
+        died = subprocess.run(["./x"], cwd=tmp_path, capture_output=True, check=False)
+        assert died.returncode in (-signal.SIGILL, -signal.SIGSEGV)

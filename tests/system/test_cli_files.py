@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
+import sys
+import textwrap
+import time
 from pathlib import Path
 
 import pytest
-from command_line import LEAVES, call, names_in, run, symbols, write
+from command_line import LEAVES, ROOT, call, environment, names_in, run, symbols, write
 
 ALL = "obj,asm,llvm-ir,header,manifest"
 
@@ -230,10 +234,60 @@ def test_make_understands_the_depfile(tmp_path: Path) -> None:
     assert "remade" in make()
 
 
+def documented(start: str, end: str) -> str:
+    """An indented block of docs/cli.md, by the start of its first and of its last line."""
+    text = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    found = re.search(rf"^    {start}.*?^    {end}[^\n]*\n", text, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return textwrap.dedent(found[0])
+
+
+def project(folder: Path) -> dict[str, str]:
+    """Copies the library into a folder as host.seam and files that it imports; `seamir` to run."""
+    shutil.copytree(ROOT / "seamir/leaves/tdx", folder / "tdx")
+    shutil.copy(folder / "tdx/host.seam", folder / "host.seam")
+    script = write(folder, "bin/seamir", f'#!/bin/sh\nexec "{sys.executable}" -m seamir "$@"\n')
+    script.chmod(0o755)
+    return environment({"PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}"})
+
+
+def rebuilds(command: list[str], folder: Path, env: dict[str, str]) -> None:
+    """The command builds, is then up to date, and builds again when a file read is touched."""
+
+    def built() -> bool:
+        done = subprocess.run(
+            command, cwd=folder, env=env, capture_output=True, text=True, check=True, timeout=100
+        )
+        return "seamir compile" in done.stdout
+
+    assert built()
+    assert {"host.h", "host.o"} <= set(names_in(folder / "build"))
+    assert not built()
+    for name in ("tdx/conduits.seam", "host.seam"):
+        time.sleep(0.02)
+        (folder / name).touch()
+        assert built(), name
+        assert not built(), name
+
+
+def test_the_documented_makefile(tmp_path: Path) -> None:
+    env = project(tmp_path)
+    write(tmp_path, "Makefile", documented("build/host.o build/host.h &:", "-include"))
+    rebuilds(["make"], tmp_path, env)
+
+
+def test_the_documented_ninja_file(tmp_path: Path) -> None:
+    if shutil.which("ninja") is None:
+        pytest.skip("ninja is not installed")
+    env = project(tmp_path)
+    write(tmp_path, "build.ninja", documented("rule seam", "build build/host.o"))
+    rebuilds(["ninja", "-v"], tmp_path, env)
+
+
 def test_the_depfile_names_everything_read(tmp_path: Path) -> None:
     call("compile", "tdx/host.seam", "-o", "out", "--depfile", "deps/host.d", cwd=tmp_path)
-    target, _, sources = (tmp_path / "deps/host.d").read_text().partition(":")
-    assert target == str(tmp_path / "out/host.o")
+    targets, _, sources = (tmp_path / "deps/host.d").read_text().partition(":")
+    assert targets == f"out/host.o {tmp_path / 'out/host.o'}"
     names = {"/".join(Path(path).parts[-2:]) for path in sources.split()}
     assert names == {"tdx/conduits.seam", "tdx/host.seam", "tdx/status.seam", "tdx/types.seam"}
     assert all(Path(path).is_file() for path in sources.split())
@@ -242,7 +296,7 @@ def test_the_depfile_names_everything_read(tmp_path: Path) -> None:
 def test_the_depfile_of_several_files(folder: Path) -> None:
     write(folder, "more.seam", LEAVES.replace("TEST.", "MORE."))
     call("compile", "leaves.seam", "more.seam", "--depfile", "d", cwd=folder)
-    names = ["leaves.o", "more.o:", "leaves.seam", "more.seam"]
+    names = ["leaves.o", "more.o", "leaves.o", "more.o:", "leaves.seam", "more.seam"]
     assert [Path(word).name for word in (folder / "d").read_text().split()] == names
 
 

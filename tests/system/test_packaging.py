@@ -11,13 +11,12 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import build  # noqa: F401  (run as a module)
+import hatchling  # noqa: F401  (used by build)
 import pytest
 from command_line import LEAVES, ROOT, write
 
 import seamir
-
-pytest.importorskip("build")
-pytest.importorskip("hatchling")
 
 DATA = {
     "seamir/syntax/seam.lark": ROOT / "grammar/seam.lark",

@@ -410,7 +410,6 @@ seamir.compile("leaves.seam")
 
 def test_types_for_users(tmp_path: Path) -> None:
     """A program that uses the API passes mypy --strict, and mypy sees the types of the package."""
-    pytest.importorskip("mypy")
     (tmp_path / "user.py").write_text(USER_PROGRAM)
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "user.py"],

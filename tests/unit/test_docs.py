@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 import seamir
+from seamir.compiler import DELIVERIES
 from seamir.model.clauses import MANY_ATTEMPTS, MAXIMUM_ATTEMPTS
 from seamir.model.instructions import FAULT_VECTORS, INSTRUCTIONS
 from seamir.model.types import BUILTIN_TYPES
+from seamir.outputs import OUTPUTS
 from seamir.syntax.files import MAXIMUM_FILE, MAXIMUM_LINE
+from seamir.targets import FEATURES, TARGETS
 
-ROOT = Path(seamir.__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LANGUAGE = ROOT / "docs" / "language.md"
 ERRORS = ROOT / "docs" / "errors"
@@ -57,12 +60,11 @@ def test_there_are_examples_and_few_fragments() -> None:
     assert sum(words == "fragment" for _, words, _ in BLOCKS) <= MOST_FRAGMENTS
 
 
-def test_a_block_that_does_not_compile_is_found() -> None:
-    assert [
-        m["text"] for m in _BLOCK.finditer("a\n```seam\nleaf\n```\n  ```seam x\n  b\n  ```\n")
-    ] == [
-        "leaf\n",
-        "  b\n",
+def test_blocks_are_found() -> None:
+    page = "a\n```seam\nleaf\n```\n   ```seam x\n   b\n   ```\n```c\nd\n```\n"
+    assert [(m["words"], m["text"]) for m in _BLOCK.finditer(page)] == [
+        ("", "leaf\n"),
+        (" x", "   b\n"),
     ]
 
 
@@ -108,8 +110,7 @@ def test_every_word_of_the_grammar_is_in_an_example() -> None:
     pages = [text for where, text in WHOLE if where.startswith("docs/language.md")]
     examples = "\n".join(re.sub(r"//[^\n]*", "", text) for text in pages)
     assert {word for word in words if not re.search(rf"\b{word}\b", examples)} <= {
-        "call",  # needs a permission
-        "simd",
+        "call"  # needs a permission
     }
 
 
@@ -117,6 +118,31 @@ def test_names_of_the_tables_are_in_the_reference() -> None:
     text = LANGUAGE.read_text(encoding="utf-8")
     for name in (*BUILTIN_TYPES, *FAULT_VECTORS, *INSTRUCTIONS):
         assert f"`{name}`" in text, name
+
+
+def test_names_of_the_command_line_are_in_its_page() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    for name in (*TARGETS, *FEATURES, *OUTPUTS, *DELIVERIES):
+        assert f"`{name}`" in text, name
+
+
+def test_files_that_the_documents_name_are_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    names = re.findall(r"`(\w[\w./]*(?:\.(?:py|md|lark|json|txt|seam)|/))`", text)
+    names.remove("docs/errors/E0123.md")  # an example
+    assert len(names) > 30
+    for name in names:
+        places = [ROOT / name, ROOT / "seamir" / name, ROOT / "seamir" / "leaves" / "tdx" / name]
+        assert any(place.exists() for place in places), name
+
+
+def test_the_plan_of_the_architecture_is_printed_so() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    plan = (ROOT / "tests/golden/page_remove_retry/plan.txt").read_text(encoding="utf-8")
+    block = text[text.index("\nplan tdh_mem_page_remove") :].split("```")[0].strip("\n")
+    shown = [re.split(r"(?<=\S) {3,}", line)[0] for line in block.split("\n")]
+    rest = iter(plan.splitlines())
+    assert [line for line in shown if line not in rest] == []
 
 
 def test_limits_are_those_of_the_code() -> None:
