@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from seamir.diagnostics import Diagnostic, Diagnostics, Note, SeamError, fail
 from seamir.ir.leaf import Plan
-from seamir.ir.lower import LowerOptions, check_structs, lower
+from seamir.ir.lower import LowerOptions, check_calls, check_structs, lower
 from seamir.ir.passes import run_passes
 from seamir.model.conduits import Permissions
 from seamir.model.entities import Wrapper
@@ -287,6 +287,7 @@ def _lower(
     plans = tuple(run_passes(lower(wrapper, target, options)) for wrapper in wrappers)
     sink = Diagnostics()
     check_structs(plans, sink)
+    check_calls(plans, sink)
     return plans, sink
 
 

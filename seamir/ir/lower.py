@@ -20,7 +20,7 @@ from seamir.ir.leaf import (
     Returns,
     Struct,
 )
-from seamir.model.entities import Edges, Operand, Output, Wrapper
+from seamir.model.entities import CallSymbol, Edges, Operand, Output, Wrapper
 from seamir.model.expressions import ZERO, Binary, Constant, Expression
 from seamir.model.leaves import success_of
 from seamir.model.registers import ABI_ORDER
@@ -297,3 +297,15 @@ def check_structs(plans: tuple[Plan, ...], sink: Diagnostics) -> None:
             notes = [("the other is here", first.span)]
             message = f"two structures would be called {plan.struct.name}"
             sink.report("E0611", message, plan.span, notes=notes)
+
+
+def check_calls(plans: tuple[Plan, ...], sink: Diagnostics) -> None:
+    """Reports calls of functions that this very compilation defines, prefixes included."""
+    defined = {plan.symbol: plan for plan in plans}
+    for plan in plans:
+        edges = plan.edges
+        for action in (edges.carry, edges.fault, *(action for _, action in edges.vectors)):
+            if isinstance(action, CallSymbol) and action.symbol in defined:
+                notes = [("it is defined here", defined[action.symbol].span)]
+                message = f"{action.symbol} is a function of this compilation and cannot be called"
+                sink.report("E0208", message, action.span, notes=notes)

@@ -447,3 +447,14 @@ def test_the_documentation_names_everything_public() -> None:
     text = (ROOT / "docs/api.md").read_text()
     for name in seamir.__all__:
         assert f"`{name}" in text or f"seamir.{name}" in text, name
+
+
+def test_a_prefix_cannot_make_a_called_function_ours() -> None:
+    text = """
+    conduit c { instruction seamcall "66 0f 01 cf"; status rax; rax = leaf; on carry call p_b; }
+    leaf B = 1 via c () { }
+    """
+    program = seamir.load_text(text, allow_calls=["p_b"])
+    with pytest.raises(seamir.SeamError) as caught:
+        seamir.compile(program, symbol_prefix="p_")
+    assert [d.code for d in caught.value.diagnostics] == ["E0208"]
