@@ -14,7 +14,7 @@ run: $(STAMP)
 	$(BIN)/python examples/tour.py build/host.json
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -67,22 +67,6 @@ def listing(function: Function, fixups: Iterable[FixupEntry] = ()) -> str:
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-def source_listing(function: Function, fixups: Iterable[FixupEntry] = ()) -> str:
-    """As `listing`, with a first column that gives the source line where it changes."""
-    own = _own(function, fixups)
-    names = labels(function, own)
-    instructions = disassemble(function, own)
-    lines = [_header(function, len(instructions))]
-    previous: int | None = None
-    for instruction in instructions:
-        lines += [f"{'':8}{line}" for line in _label_line(instruction, names)]
-        changed = instruction.line is not None and instruction.line != previous
-        lines.append(f"{instruction.line if changed else '':>6}  {_instruction_line(instruction)}")
-        previous = instruction.line
-    lines += [_fixup_line(entry, names) for entry in own]
-    return "".join(f"{line.rstrip()}\n" for line in lines)
-
-
 def labels(function: Function, fixups: Iterable[FixupEntry] = ()) -> dict[int, str]:
     """Names (.L1, .L2...) by offset, of the instructions that branches or fixups lead to."""
     instructions = decode(function.code)

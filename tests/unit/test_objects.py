@@ -9,7 +9,7 @@ import llvmlite.binding as llvm
 import pytest
 
 from seamir.objects.cost import Cost, measure
-from seamir.objects.disassembly import disassemble, labels, listing, source_listing
+from seamir.objects.disassembly import disassemble, labels, listing
 from seamir.objects.elf import (
     FixupEntry,
     Function,
@@ -660,16 +660,6 @@ def test_the_listing_is_deterministic_and_clean(kernel: ObjectFile) -> None:
 def test_the_listing_of_a_fixup_outside_instructions_has_an_offset() -> None:
     function = code("b800000000c3")
     assert listing(function, [FixupEntry(0, 3, "f", 1)]).endswith("fixup +0x0 -> +0x3 type 1\n")
-
-
-def test_the_source_listing_gives_lines_where_they_change(kernel: ObjectFile) -> None:
-    function = function_of(kernel, "second")
-    text = source_listing(function, kernel.fixups("__ex_table"))
-    shown = [line.split()[0] for line in text.splitlines() if line[:6].strip().isdigit()]
-    assert shown == [str(entry.line) for entry in function.lines]
-    assert all(line == line.rstrip() for line in text.splitlines())
-    unnumbered = {line[8:] for line in text.splitlines()[1:-1]}
-    assert unnumbered == set(listing(function, kernel.fixups("__ex_table")).splitlines()[1:-1])
 
 
 # --- cost
