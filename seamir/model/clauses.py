@@ -241,6 +241,7 @@ class ClauseChecker:
     def keep(self, items: Iterable[ast.Clause], outputs: tuple[Output, ...]) -> frozenset[str]:
         """The outputs that `keep` names, all of them if it names none."""
         names = {output.name for output in outputs}
+        in_out = {output.name: output.span for output in outputs if output.in_out}
         kept: set[str] = set()
         for item in items:
             if not isinstance(item, ast.Keep):
@@ -252,6 +253,10 @@ class ClauseChecker:
                     message = f"there is no output `{name.text}`"
                     hint = suggest(name.text, self._sink, names)
                     self._sink.report("E0606", message, name.span, help=hint)
+                elif name.text in in_out:
+                    message = f"{name.text} is read at entry, so it is kept anyway"
+                    notes = [("it comes back here", in_out[name.text])]
+                    self._sink.report("E0606", message, name.span, notes=notes)
             kept |= {name.text for name in item.names} & names if item.names else names
         return frozenset(kept)
 

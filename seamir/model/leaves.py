@@ -32,7 +32,7 @@ from seamir.model.expressions import (
 from seamir.model.names import check_c_name, check_not_register
 from seamir.model.order import names_in
 from seamir.model.registers import ONLY_IF_ALLOWED
-from seamir.model.scope import Scope
+from seamir.model.scope import Scope, suggest
 from seamir.model.statuses import Match, StatusTest
 from seamir.model.types import BUILTIN_TYPES, UNKNOWN_TYPE, Type
 from seamir.model.values import ValueChecker, substitute
@@ -349,12 +349,23 @@ class LeafChecker:
             words.append(tested.what)
             any_of, inverted = success, tested.what == "error"
         listed = [t.what for t in item.alternatives if isinstance(t.what, ast.Pattern)]
+        listed = [p for p in listed if not self._is_misspelt_word(p, conduit)]
         patterns = self._declarations.patterns(listed, conduit.families, "E0505")
         excepted = self._declarations.patterns(item.exceptions, conduit.families, "E0505")
         text = " or ".join(words)
         if item.exceptions:
             text += " except " + " or ".join(pattern.span.text for pattern in item.exceptions)
         return StatusTest(any_of, inverted, tuple(patterns), tuple(excepted), text)
+
+    def _is_misspelt_word(self, item: ast.Pattern, conduit: Conduit) -> bool:
+        """Reports an unknown status that looks like `success` or `error`."""
+        if any(item.name.text in family.codes for family in conduit.families):
+            return False
+        hint = suggest(item.name.text, self._sink, ("success", "error"))
+        if hint is not None:
+            message = f"there is no status `{item.name.text}`"
+            self._sink.report("E0203", message, item.name.span, help=hint)
+        return hint is not None
 
     # -- clobbers
 
