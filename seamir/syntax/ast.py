@@ -54,6 +54,19 @@ class Registers(NamedTuple):
     span: Span
 
 
+class RegisterFile(NamedTuple):
+    """Several registers, in the order in which they take the elements of an array or layout."""
+
+    registers: tuple[Registers, ...]
+    span: Span
+
+
+class CarryFlag(NamedTuple):
+    """The carry flag, as the source of an output."""
+
+    span: Span
+
+
 # -- expressions
 
 
@@ -107,11 +120,21 @@ class CallAction(NamedTuple):
 Action: TypeAlias = ReturnAction | TrapAction | CallAction
 
 
+class Refusal(NamedTuple):
+    """How to tell that the other side was not reached: the place does not have the value."""
+
+    place: Place
+    families: tuple[Name, ...]
+    value: Expr
+    span: Span
+
+
 class Outcome(NamedTuple):
-    """`on EDGE ACTION;` where the edge is "carry" or "fault", the latter for one vector or all."""
+    """`on EDGE ACTION;` where the edge is "carry", "fault" (one vector or all) or "refused"."""
 
     edge: str
     vector: Name | None
+    refusal: Refusal | None
     action: Action
     span: Span
 
@@ -119,6 +142,17 @@ class Outcome(NamedTuple):
 class Assign(NamedTuple):
     place: Place
     value: Expr
+    since: Text | None
+    doc: str
+    span: Span
+
+
+class AssignFile(NamedTuple):
+    """Registers that take the elements of an array or the members of a layout."""
+
+    file: RegisterFile
+    value: Expr
+    otherwise: Expr | None
     since: Text | None
     doc: str
     span: Span
@@ -192,7 +226,7 @@ class Allow(NamedTuple):
 
 
 class Flag(NamedTuple):
-    """A clause that is one word: noinstr, noreturn, effect (global)."""
+    """A clause that is one word: noinstr, noreturn, scrub, effect (global)."""
 
     word: str
     span: Span
@@ -213,8 +247,15 @@ class Deprecated(NamedTuple):
     span: Span
 
 
+class AliasOf(NamedTuple):
+    leaf: Name
+    span: Span
+
+
 Clause: TypeAlias = (
     Assign
+    | AssignFile
+    | AliasOf
     | Retry
     | Resume
     | Outcome
@@ -279,6 +320,22 @@ class BitsItem(NamedTuple):
     span: Span
 
 
+class LayoutMember(NamedTuple):
+    register: Name
+    offset: Integer
+    name: Name | None
+    doc: str
+    span: Span
+
+
+class LayoutItem(NamedTuple):
+    name: Name
+    extern: bool
+    members: tuple[LayoutMember, ...]
+    doc: str
+    span: Span
+
+
 class Code(NamedTuple):
     name: Name
     values: tuple[Integer, ...]
@@ -331,13 +388,15 @@ class Instruction(NamedTuple):
 
 
 class StatusPlace(NamedTuple):
-    place: Place
+    """Where the status is; `place` is None for `status none`."""
+
+    place: Place | None
     families: tuple[Name, ...]
     span: Span
 
 
 ConduitClause: TypeAlias = (
-    Instruction | Assign | StatusPlace | Clobbers | Preserves | Outcome | NoteText
+    Instruction | Assign | StatusPlace | Clobbers | Preserves | Outcome | Flag | NoteText
 )
 
 
@@ -349,9 +408,18 @@ class ConduitItem(NamedTuple):
     span: Span
 
 
+class Array(NamedTuple):
+    """`[4]`, or `[n <= 4]` where `counter` is the parameter that says how many there are."""
+
+    counter: Name | None
+    length: Integer
+    span: Span
+
+
 class Parameter(NamedTuple):
     name: Name
     type: Name
+    array: Array | None
     doc: str
     span: Span
 
@@ -372,7 +440,8 @@ class Condition(NamedTuple):
 class Output(NamedTuple):
     name: Name
     type: Name | None
-    place: Place
+    array: Array | None
+    place: Place | RegisterFile | CarryFlag
     condition: Condition | None
     preload: Expr | None
     optional: bool
@@ -381,9 +450,12 @@ class Output(NamedTuple):
 
 
 class LeafItem(NamedTuple):
+    """`version_parameter` is the parameter that carries the version, if one does."""
+
     name: Name
     number: Integer | None
     version: Integer | None
+    version_parameter: Name | None
     conduit: Name
     parameters: tuple[Parameter, ...]
     outputs: tuple[Output, ...]
@@ -407,6 +479,7 @@ Item: TypeAlias = (
     | TypeItem
     | ConstItem
     | BitsItem
+    | LayoutItem
     | OperandsItem
     | StatusesItem
     | ConduitItem

@@ -20,6 +20,7 @@ from seamir.syntax.children import (
     Edge,
     Listed,
     Preload,
+    Version,
     all_of,
     end_of,
     expression_of,
@@ -29,6 +30,8 @@ from seamir.syntax.children import (
     start_of,
     tuple_of,
 )
+
+SOURCES = (ast.Place, ast.RegisterFile, ast.CarryFlag)
 
 
 class Builder(ChildFinder):
@@ -92,6 +95,25 @@ class Builder(ChildFinder):
             self.span_of(children),
         )
 
+    def layout(self, children: Children) -> ast.LayoutItem:
+        return ast.LayoutItem(
+            self.names(children, "NAME")[0],
+            any(is_token(c, "EXTERN") for c in children),
+            tuple(all_of(children, ast.LayoutMember)),
+            self.documentation(children),
+            self.span_of(children),
+        )
+
+    def member(self, children: Children) -> ast.LayoutMember:
+        name = self.names(children, "NAME")
+        return ast.LayoutMember(
+            self.names(children, "REGISTER")[0],
+            self.integers(children)[0],
+            name[0] if name else None,
+            self.documentation(children),
+            self.span_of(children),
+        )
+
     def operands(self, children: Children) -> ast.OperandsItem:
         return ast.OperandsItem(
             self.names(children, "NAME")[0],
@@ -151,10 +173,12 @@ class Builder(ChildFinder):
     def leaf(self, children: Children) -> ast.LeafItem:
         names = self.names(children, "NAME", "DOTTED")
         number = self.integers(children)
+        version = maybe(children, Version)
         return ast.LeafItem(
             names[0],
             number[0] if number else None,
-            maybe(children, ast.Integer),
+            version.number if version else None,
+            version.parameter if version else None,
             names[1],
             tuple_of(children, ast.Parameter) or (),
             tuple_of(children, ast.Output) or (),
@@ -165,10 +189,11 @@ class Builder(ChildFinder):
 
     def wrapper(self, children: Children) -> ast.WrapperItem:
         names = self.names(children, "NAME", "DOTTED")
+        version = maybe(children, Version)
         return ast.WrapperItem(
             names[0],
             names[1],
-            maybe(children, ast.Integer),
+            version.number if version else None,
             tuple_of(children, ast.Parameter),
             next(c.clauses for c in children if isinstance(c, Body)),
             self.documentation(children),
@@ -181,8 +206,12 @@ class Builder(ChildFinder):
 
     wrapper_body = leaf_body
 
-    def version(self, children: Children) -> ast.Integer:
-        return self.integers(children)[0]
+    def version(self, children: Children) -> Version:
+        number, parameter = self.integers(children), self.names(children, "NAME")
+        value = number[0] if number else parameter[0]
+        return Version(value, start_of(children[0]), end_of(children[-1]))
+
+    wrapper_version = version
 
     def parameters(self, children: Children) -> Listed:
         return Listed(children)
@@ -191,7 +220,14 @@ class Builder(ChildFinder):
 
     def parameter(self, children: Children) -> ast.Parameter:
         name, type_ = self.names(children, "NAME")
-        return ast.Parameter(name, type_, self.documentation(children), self.span_of(children))
+        array = maybe(children, ast.Array)
+        span = self.span_of(children)
+        return ast.Parameter(name, type_, array, self.documentation(children), span)
+
+    def array(self, children: Children) -> ast.Array:
+        count = self.names(children, "NAME")
+        length = self.integers(children)[0]
+        return ast.Array(count[0] if count else None, length, self.span_of(children))
 
     def output(self, children: Children) -> ast.Output:
         name, *type_ = self.names(children, "NAME")
@@ -199,7 +235,8 @@ class Builder(ChildFinder):
         return ast.Output(
             name,
             type_[0] if type_ else None,
-            one_of(children, ast.Place),
+            maybe(children, ast.Array),
+            next(c for c in children if isinstance(c, SOURCES)),
             maybe(children, ast.Condition),
             preload.value if preload else None,
             bool(self.names(children, "OPTIONAL")),
@@ -244,6 +281,14 @@ class Builder(ChildFinder):
         first, *last = self.names(children, "REGISTER")
         return ast.Registers(first, last[0] if last else None, self.span_of(children))
 
+    range_of_registers = registers
+
+    def file(self, children: Children) -> ast.RegisterFile:
+        return ast.RegisterFile(tuple(all_of(children, ast.Registers)), self.span_of(children))
+
+    def flag(self, children: Children) -> ast.CarryFlag:
+        return ast.CarryFlag(self.span_of(children))
+
     def clobbers(self, children: Children) -> ast.Clobbers:
         words = [c.word for c in children if isinstance(c, ast.Flag)]
         return ast.Clobbers(
@@ -282,7 +327,7 @@ class Builder(ChildFinder):
 
     def status(self, children: Children) -> ast.StatusPlace:
         return ast.StatusPlace(
-            one_of(children, ast.Place),
+            maybe(children, ast.Place),
             tuple_of(children, ast.Name) or (),
             self.span_of(children),
         )
@@ -292,14 +337,26 @@ class Builder(ChildFinder):
         action = next(
             c for c in children if isinstance(c, ast.ReturnAction | ast.TrapAction | ast.CallAction)
         )
-        return ast.Outcome(edge.kind, edge.vector, action, self.span_of(children))
+        span = self.span_of(children)
+        return ast.Outcome(edge.kind, edge.vector, edge.refusal, action, span)
 
     def edge_carry(self, children: Children) -> Edge:
-        return Edge("carry", None)
+        return Edge("carry")
 
     def edge_fault(self, children: Children) -> Edge:
         vector = self.names(children, "FAULT")
         return Edge("fault", vector[0] if vector else None)
+
+    def edge_refused(self, children: Children) -> Edge:
+        return Edge("refused", refusal=maybe(children, ast.Refusal))
+
+    def refusal(self, children: Children) -> ast.Refusal:
+        return ast.Refusal(
+            one_of(children, ast.Place),
+            tuple_of(children, ast.Name) or (),
+            expression_of(children),
+            self.span_of(children),
+        )
 
     def action_return(self, children: Children) -> ast.ReturnAction:
         return ast.ReturnAction(expression_of(children), self.span_of(children))
@@ -321,6 +378,18 @@ class Builder(ChildFinder):
         return ast.Assign(
             one_of(children, ast.Place),
             expression_of(children),
+            since[0] if since else None,
+            self.documentation(children),
+            self.span_of(children),
+        )
+
+    def assign_file(self, children: Children) -> ast.AssignFile:
+        since = self.texts(children)
+        preload = maybe(children, Preload)
+        return ast.AssignFile(
+            one_of(children, ast.RegisterFile),
+            expression_of(children),
+            preload.value if preload else None,
             since[0] if since else None,
             self.documentation(children),
             self.span_of(children),
@@ -378,10 +447,13 @@ class Builder(ChildFinder):
     def allow(self, children: Children) -> ast.Allow:
         return ast.Allow(self.names(children, "REGISTER")[0], self.span_of(children))
 
-    def flag(self, children: Children) -> ast.Flag:
+    def alias(self, children: Children) -> ast.AliasOf:
+        return ast.AliasOf(self.names(children, "NAME", "DOTTED")[0], self.span_of(children))
+
+    def word(self, children: Children) -> ast.Flag:
         return ast.Flag(str(children[0]), self.span_of(children))
 
-    noinstr = noreturn = effect = clobbers_memory = clobbers_simd = flag
+    noinstr = noreturn = scrub = effect = clobbers_memory = clobbers_simd = word
 
     def since(self, children: Children) -> ast.Since:
         return ast.Since(self.texts(children)[0], self.span_of(children))
@@ -394,7 +466,7 @@ class Builder(ChildFinder):
         return ast.Deprecated(reason[0] if reason else None, self.span_of(children))
 
     def check_trap(self, children: Children) -> ast.Flag:
-        return self.flag(children)
+        return self.word(children)
 
     # -- expressions
 

@@ -134,10 +134,21 @@ class Detail:
 
 
 class Edge:
-    """The edge of an outcome: carry, or fault with its vector."""
+    """The edge of an outcome: carry, fault with its vector, or refused with how to tell."""
 
-    def __init__(self, kind: str, vector: ast.Name | None) -> None:
-        self.kind, self.vector = kind, vector
+    def __init__(
+        self, kind: str, vector: ast.Name | None = None, refusal: ast.Refusal | None = None
+    ) -> None:
+        self.kind, self.vector, self.refusal = kind, vector, refusal
+
+
+class Version:
+    """The version of a leaf: a number, or the parameter that carries it."""
+
+    def __init__(self, value: ast.Integer | ast.Name, start: int, end: int) -> None:
+        self.number = value if isinstance(value, ast.Integer) else None
+        self.parameter = value if isinstance(value, ast.Name) else None
+        self.start_pos, self.end_pos = start, end
 
 
 class Delivery:

@@ -15,7 +15,10 @@ from difflib import get_close_matches
 from seamir.diagnostics import Diagnostics
 from seamir.source import Source, Span
 
-ITEMS = ["import", "type", "const", "bits", "operands", "statuses", "conduit", "leaf", "wrapper"]
+ITEMS = [
+    *("import", "type", "const", "bits", "layout", "operands", "statuses", "conduit"),
+    *("leaf", "wrapper"),
+]
 
 _WORDS = {
     "NAME": "a name",
@@ -25,8 +28,11 @@ _WORDS = {
     "REGISTER": "a register",
     "FAULT": "a fault such as `#UD`",
     "OPTIONAL": "`optional`",
+    "EXTERN": "`extern`",
+    "NONE": "`none`",
     "$END": "the end of the file",
 }
+_TYPE_NEEDS_NAME = "give this type a name first: `type NAME = u64[51:12];`"
 _OPERATORS = "the operators are |, +, -, << and >>"
 _HINTS = {
     "/": "a remark begins with `//`",
@@ -203,7 +209,9 @@ def _slip(failure: Failure) -> str | None:
     if text == "[" and accepted & {"VBAR", "RPAR", "COMMA"}:
         if "VBAR" in accepted:
             return "values have no slices; registers do: `rcx[11:0] = ...`"
-        return "give this type a name first: `type NAME = u64[51:12];`"
+        return _TYPE_NEEDS_NAME
+    if text == ":" and accepted == {"RSQB"} and previous is not None:
+        return _TYPE_NEEDS_NAME
     if text == "-" and "INT" in accepted:
         return "there are no negative values; -1 is 0xffff_ffff_ffff_ffff"
     if text == "*":
