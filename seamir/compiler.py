@@ -16,7 +16,7 @@ from seamir.diagnostics import Diagnostic, Diagnostics, Note, SeamError, fail
 from seamir.ir.leaf import Plan
 from seamir.ir.lower import LowerOptions, check_calls, check_structs, lower
 from seamir.ir.passes import run_passes
-from seamir.model.conduits import Permissions
+from seamir.model.actions import Permissions
 from seamir.model.entities import Wrapper
 from seamir.model.instructions import parse_code
 from seamir.model.program import Model, ModelOptions

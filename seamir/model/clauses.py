@@ -5,12 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from seamir.diagnostics import Diagnostics
-from seamir.model.conduits import (
-    check_bits,
-    expand_registers,
-    report_assigned,
-    report_overlap,
-)
 from seamir.model.declarations import Declarations
 from seamir.model.entities import (
     Again,
@@ -26,8 +20,15 @@ from seamir.model.entities import (
 )
 from seamir.model.expressions import Constant, fold
 from seamir.model.names import check_c_name
-from seamir.model.scope import suggest
+from seamir.model.places import (
+    check_bits,
+    expand_registers,
+    report_assigned,
+    report_overlap,
+)
+from seamir.model.scope import Scope, suggest
 from seamir.model.statuses import MatchSet
+from seamir.model.types import Layout
 from seamir.model.values import ValueChecker
 from seamir.source import Span
 from seamir.syntax import ast
@@ -39,8 +40,11 @@ MANY_ATTEMPTS = 10_000
 class ClauseChecker:
     """Checks the clauses of one leaf or wrapper against what the leaf is."""
 
-    def __init__(self, declarations: Declarations, conduit: Conduit, values: ValueChecker) -> None:
+    def __init__(
+        self, declarations: Declarations, conduit: Conduit, values: ValueChecker, scope: Scope
+    ) -> None:
         self._declarations = declarations
+        self._scope = scope
         self._sink = declarations.sink
         self._conduit = conduit
         self._values = values
@@ -198,6 +202,10 @@ class ClauseChecker:
                 hint = suggest(item.parameter.text, self._sink, parameters)
                 self._sink.report("E0202", message, item.parameter.span, help=hint)
                 continue
+            if parameter.shape is not None:
+                message = f"{parameter.name} is an array or a layout; `check` tests single values"
+                self._sink.report("E0313", message, item.parameter.span)
+                continue
             if not parameter.promise.is_narrowed:
                 message = f"{parameter.promise.name} promises nothing that could be checked"
                 help = "give the parameter a type with a range or bits"
@@ -232,16 +240,19 @@ class ClauseChecker:
         for item in items:
             if not isinstance(item, ast.Deliver):
                 continue
+            struct = item.struct.text if item.struct else None
+            layout = None
             if item.struct is not None:
                 check_c_name(item.struct, "a structure", self._sink)
-            struct = item.struct.text if item.struct else None
-            found = Delivery(item.kind, struct, item.optional, item.span)
+                layout = self._declarations.layout(item.struct, self._scope)
+            found = Delivery(item.kind, struct, layout, item.optional, item.span)
         return found
 
     def keep(self, items: Iterable[ast.Clause], outputs: tuple[Output, ...]) -> frozenset[str]:
         """The outputs that `keep` names, all of them if it names none."""
-        names = {output.name for output in outputs}
-        in_out = {output.name: output.span for output in outputs if output.in_out}
+        names = {output.group for output in outputs}
+        in_out = {output.group: output.span for output in outputs if output.in_out}
+        layouts = {output.group for output in outputs if isinstance(output.shape, Layout)}
         kept: set[str] = set()
         for item in items:
             if not isinstance(item, ast.Keep):
@@ -257,6 +268,9 @@ class ClauseChecker:
                     message = f"{name.text} is read at entry, so it is kept anyway"
                     notes = [("it comes back here", in_out[name.text])]
                     self._sink.report("E0606", message, name.span, notes=notes)
+                elif name.text in layouts:
+                    message = f"{name.text} is a layout, so it is kept anyway"
+                    self._sink.report("E0606", message, name.span)
             kept |= {name.text for name in item.names} & names if item.names else names
         return frozenset(kept)
 
@@ -282,6 +296,8 @@ def _said_once(item: ast.Clause) -> list[tuple[str, Span]]:
             text = "keep"
         case ast.Flag(word, _):
             text = "effect global" if word == "effect" else word
+        case ast.AliasOf():
+            text = "alias of"
         case ast.Since():
             text = "since"
         case ast.Deprecated():
@@ -295,47 +311,3 @@ def _said_once(item: ast.Clause) -> list[tuple[str, Span]]:
         case ast.Check(parameter, _, _):
             text = f"check {parameter.text}"
     return [] if text is None else [(text, item.span)]
-
-
-def check_delivery(
-    delivery: Delivery | None,
-    outputs: tuple[Output, ...],
-    keep: frozenset[str],
-    declarations: Declarations,
-) -> None:
-    """Reports deliveries that the outputs do not allow."""
-    if delivery is None:
-        return
-    sink = declarations.sink
-    if not outputs:
-        sink.report("E0601", "there is no output to deliver", delivery.span)
-    elif delivery.kind == "register":
-        if len(outputs) > 1:
-            notes = [("this is the second output", outputs[1].span)]
-            message = f"a register delivers one output and there are {len(outputs)}"
-            help = "use `deliver pointers` or `deliver struct`"
-            sink.report("E0601", message, delivery.span, notes=notes, help=help)
-        elif outputs[0].test is not None:
-            notes = [("the output is here", outputs[0].span)]
-            message = "a register delivers only outputs without a condition"
-            help = "leave out `on`, or use `deliver pointers`"
-            sink.report("E0601", message, delivery.span, notes=notes, help=help)
-        if delivery.optional or outputs[0].optional:
-            message = "what is delivered in a register cannot be optional"
-            sink.report("E0603", message, delivery.span)
-        if keep:
-            message = "`keep` needs memory, and the output is delivered in a register"
-            sink.report("E0606", message, delivery.span)
-    elif delivery.kind == "pointers" and delivery.optional and all(o.in_out for o in outputs):
-        message = f"{outputs[0].name} is read at entry, so it cannot be optional"
-        notes = [("the output is here", outputs[0].span)]
-        sink.report("E0603", message, delivery.span, notes=notes)
-    elif delivery.kind == "struct" and (delivery.optional or any(o.optional for o in outputs)):
-        for output in outputs:
-            if output.in_out:
-                notes = [("it is read at entry", output.span)]
-                message = "a structure with an in/out member cannot be optional"
-                sink.report("E0603", message, delivery.span, notes=notes)
-            elif output.optional:
-                message = f"{output.name} is a member, and only the whole structure can be optional"
-                sink.report("E0603", message, output.span)

@@ -2,150 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from seamir.diagnostics import Diagnostics
+from seamir.model.actions import ActionChecker, Caller, Permissions
 from seamir.model.declarations import Declarations
-from seamir.model.entities import (
-    NOWHERE,
-    Action,
-    Bits,
-    CallSymbol,
-    Conduit,
-    Edges,
-    Operand,
-    ReturnValue,
-    Trap,
-)
+from seamir.model.entities import NOWHERE, Bits, Conduit, Edges, Operand
 from seamir.model.expressions import Binary, ParameterValue, parameters_of
-from seamir.model.instructions import FAULT_VECTORS, INSTRUCTIONS, Instruction, parse_code
+from seamir.model.instructions import INSTRUCTIONS, Instruction, parse_code
 from seamir.model.names import check_c_name
-from seamir.model.registers import NEVER_AN_OPERAND, ONLY_IF_ALLOWED, slice_mask
+from seamir.model.places import (
+    check_bits,
+    expand_registers,
+    report_idle_preserves,
+    report_overlap,
+)
+from seamir.model.registers import ONLY_IF_ALLOWED, slice_mask
 from seamir.model.scope import Scope, suggest
 from seamir.model.statuses import StatusFamily
 from seamir.model.types import Possible
 from seamir.model.values import ValueChecker
-from seamir.source import Span
 from seamir.syntax import ast
-
-
-@dataclass(frozen=True)
-class Permissions:
-    """What the person who compiles allows beyond the language: symbols to call, machine code."""
-
-    calls: frozenset[str] = frozenset()
-    instructions: frozenset[bytes] = frozenset()
-
-
-def check_bits(item: ast.Place, declarations: Declarations) -> Bits | None:
-    """The bits that a place names; reports RSP and slices that do not exist."""
-    name = item.register.text
-    if name == NEVER_AN_OPERAND:
-        message = "rsp is the stack pointer and cannot carry an operand"
-        declarations.sink.report("E0401", message, item.register.span)
-        return None
-    if item.slice is None:
-        return Bits(name, 0, 63, item.span)
-    place = declarations.slice_bits(item.slice)
-    return None if place is None else Bits(name, *place, item.span)
-
-
-def expand_registers(items: Iterable[ast.Registers], sink: Diagnostics) -> dict[str, Span]:
-    """The registers of a list, ranges written out, each with its place."""
-    result: dict[str, Span] = {}
-    for item in items:
-        for name in _range(item, sink):
-            if name == NEVER_AN_OPERAND:
-                sink.report("E0401", "rsp is the stack pointer and cannot be listed", item.span)
-                continue
-            if name in result:
-                sink.report("E0402", f"{name} is listed twice", item.span)
-            result[name] = item.span
-    return result
-
-
-def _range(item: ast.Registers, sink: Diagnostics) -> list[str]:
-    if item.last is None:
-        return [item.first.text]
-    first, last = item.first.text, item.last.text
-    if not (first[1:].isdigit() and last[1:].isdigit()) or int(first[1:]) >= int(last[1:]):
-        message = "a range of registers goes up from r8 to r15"
-        sink.report("E0403", message, item.span, help="for example r8..r11")
-        return []
-    return [f"r{number}" for number in range(int(first[1:]), int(last[1:]) + 1)]
-
-
-class ActionChecker:
-    """Checks what happens on an edge."""
-
-    def __init__(self, declarations: Declarations, permissions: Permissions) -> None:
-        self._declarations = declarations
-        self._permissions = permissions
-
-    def edges(
-        self,
-        items: Iterable[ast.Outcome],
-        inherited: Edges,
-        instruction: Instruction,
-        scope: Scope,
-        families: tuple[StatusFamily, ...],
-    ) -> Edges:
-        """The inherited edges with those of `items` in their place."""
-        sink = self._declarations.sink
-        carry, fault, vectors = inherited.carry, inherited.fault, dict(inherited.vectors)
-        seen: dict[tuple[str, str], Span] = {}
-        for item in items:
-            key = (item.edge, item.vector.text if item.vector else "")
-            if key in seen:
-                notes = [("the first is here", seen[key])]
-                sink.report("E0501", "this outcome is handled twice", item.span, notes=notes)
-            seen[key] = item.span
-            action = None
-            if instruction.sets_carry if item.edge == "carry" else instruction.may_fault:
-                action = self.action(item, scope, families)
-            if item.edge == "carry" and not instruction.sets_carry:
-                message = f"{instruction.name} does not report through the carry flag"
-                sink.report("E0502", message, item.span)
-            elif item.edge == "carry":
-                carry = action or carry
-            elif not instruction.may_fault:
-                sink.report("E0502", f"{instruction.name} does not fault", item.span)
-            elif item.vector is None:
-                fault = action or fault
-            elif item.vector.text not in FAULT_VECTORS:
-                known = ", ".join(FAULT_VECTORS)
-                message = f"there is no exception {item.vector.text}"
-                sink.report("E0502", message, item.vector.span, help=f"exceptions are {known}")
-            elif action is not None:
-                vectors[FAULT_VECTORS[item.vector.text]] = action
-        return Edges(carry, fault, tuple(sorted(vectors.items())))
-
-    def action(
-        self, item: ast.Outcome, scope: Scope, families: tuple[StatusFamily, ...]
-    ) -> Action | None:
-        """The checked action of an edge."""
-        action = item.action
-        if isinstance(action, ast.TrapAction):
-            return Trap(action.span)
-        values = ValueChecker(
-            self._declarations, scope, families=families, trap_number=item.edge == "fault"
-        )
-        if isinstance(action, ast.ReturnAction):
-            value = values.check(action.value)
-            return None if value is None else ReturnValue(value, action.span)
-        symbol = action.symbol
-        if not check_c_name(symbol, "a function", self._declarations.sink, ours=False):
-            return None
-        if symbol.text not in self._permissions.calls:
-            message = f"calling `{symbol.text}` needs permission"
-            help = f"if you trust this file, compile with --allow-call {symbol.text}"
-            self._declarations.sink.report("E0702", message, symbol.span, help=help)
-            return None
-        if action.value is None:
-            return CallSymbol(symbol.text, None, action.span)
-        value = values.check(action.value)
-        return None if value is None else CallSymbol(symbol.text, value, action.span)
 
 
 @dataclass
@@ -160,6 +36,8 @@ class _Draft:
     clobbers: set[str] = field(default_factory=set)
     memory: bool = False
     simd: bool = False
+    scrub: bool = False
+    has_status: bool = True  # False once it says `status none`
     edges: Edges = field(default_factory=lambda: Edges(None, None, ()))
     notes: list[str] = field(default_factory=list)
 
@@ -218,11 +96,13 @@ class ConduitChecker:
         self._read_selectors(item, draft, scope)
         self._read_clobbers(item, draft)
         draft.notes += [entry.text.value for entry in item.items if isinstance(entry, ast.NoteText)]
-        if draft.instruction is None or draft.status is None:
+        draft.scrub |= any(isinstance(entry, ast.Flag) for entry in item.items)
+        if draft.instruction is None or (draft.status is None and draft.has_status):
             self._report_missing(item, draft)
             return None
         outcomes = [entry for entry in item.items if isinstance(entry, ast.Outcome)]
-        edges = self.actions.edges(outcomes, draft.edges, draft.instruction, scope, draft.families)
+        caller = Caller(draft.instruction, draft.status, draft.families, scope, is_conduit=True)
+        edges = self.actions.edges(outcomes, draft.edges, caller)
         return Conduit(
             name=item.name.text,
             lineage=(item.name.text, *draft.lineage),
@@ -234,6 +114,7 @@ class ConduitChecker:
             clobbers_memory=draft.memory,
             clobbers_simd=draft.simd,
             edges=edges,
+            scrub=draft.scrub,
             notes=tuple(draft.notes),
             doc=item.doc,
             span=item.name.span,
@@ -248,7 +129,7 @@ class ConduitChecker:
             self._sink.report("E0404", message, span, help=help)
         if draft.status is None and not _has(item, ast.StatusPlace):
             message = f"conduit {name} does not say where the status is"
-            help = "add `status rax in FAMILY;`"
+            help = "add `status rax in FAMILY;`, or `status none;`"
             self._sink.report("E0404", message, span, help=help)
 
     def _read_instruction(self, item: ast.ConduitItem, draft: _Draft) -> None:
@@ -299,7 +180,8 @@ class ConduitChecker:
                 message = "the place of the status is said twice"
                 self._sink.report("E0207", message, entry.span, notes=notes)
             said = entry
-            draft.status = self._place(entry.place)
+            draft.has_status = entry.place is not None
+            draft.status = None if entry.place is None else self._place(entry.place)
             found: dict[str, ast.Name] = {}
             for name in entry.families:
                 first = found.setdefault(name.text, name)
@@ -338,7 +220,8 @@ class ConduitChecker:
         return check_bits(item, self._declarations)
 
     def _read_selectors(self, item: ast.ConduitItem, draft: _Draft, scope: Scope) -> None:
-        named = {word: ParameterValue(word, Possible.anything()) for word in ("leaf", "version")}
+        words = ("leaf", "version", "exposed")
+        named = {word: ParameterValue(word, Possible.anything()) for word in words}
         # Values with leaf or version in them are checked where both are known: at each leaf.
         values = ValueChecker(self._declarations, scope, named, families=draft.families)
         for entry in item.items:
@@ -369,26 +252,6 @@ class ConduitChecker:
                 draft.clobbers -= set(preserved)
 
 
-def report_idle_preserves(
-    preserved: Mapping[str, Span], clobbers: Iterable[str], sink: Diagnostics
-) -> None:
-    """Reports registers that are promised to be preserved although nothing clobbers them."""
-    for name, span in preserved.items():
-        if name not in clobbers:
-            message = f"nothing clobbers {name}, so there is nothing to preserve"
-            sink.report("E0405", message, span)
-
-
-def report_assigned(place: Bits, conduit: Conduit, sink: Diagnostics) -> bool:
-    """Reports E0408 if the conduit loads the register itself; returns whether it does."""
-    if place.register not in conduit.assigned:
-        return False
-    message = f"{place.register} belongs to conduit {conduit.name}"
-    notes = [("the conduit uses it here", conduit.assigned[place.register])]
-    sink.report("E0408", message, place.span, notes=notes)
-    return True
-
-
 def _has(item: ast.ConduitItem, kind: type[ast.Instruction] | type[ast.StatusPlace]) -> bool:
     return any(isinstance(entry, kind) for entry in item.items)
 
@@ -403,21 +266,8 @@ def _inherit(base: Conduit) -> _Draft:
         clobbers=set(base.clobbers),
         memory=base.clobbers_memory,
         simd=base.clobbers_simd,
+        scrub=base.scrub,
+        has_status=base.status is not None,
         edges=base.edges,
         notes=list(base.notes),
     )
-
-
-def report_overlap(place: Bits, others: Iterable[Operand], sink: Diagnostics) -> bool:
-    """Reports E0406 if bits of `place` are written already; returns whether they are."""
-    for other in others:
-        if other.place.register != place.register or place.register == NOWHERE:
-            continue
-        shared = slice_mask(place.low, place.high) & slice_mask(other.place.low, other.place.high)
-        if shared:
-            low = (shared & -shared).bit_length() - 1
-            both = Bits(place.register, low, shared.bit_length() - 1, place.span)
-            notes = [(f"{both} is already written here", other.span)]
-            sink.report("E0406", f"{both} is written twice", place.span, notes=notes)
-            return True
-    return False

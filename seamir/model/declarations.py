@@ -13,12 +13,13 @@ from typing import TypeVar, cast
 
 from seamir.diagnostics import Diagnostics
 from seamir.model.expressions import Constant, fold
+from seamir.model.layouts import make_layout
 from seamir.model.names import check_c_name
 from seamir.model.order import Resolved, needed_first
 from seamir.model.registers import slice_mask
 from seamir.model.scope import Scope, suggest
 from seamir.model.statuses import Match, MatchSet, OperandIds, StatusCode, StatusFamily
-from seamir.model.types import BUILTIN_TYPES, Field, Type, bits_mask, extend, possible_of
+from seamir.model.types import BUILTIN_TYPES, Field, Layout, Type, bits_mask, extend, possible_of
 from seamir.source import Span
 from seamir.syntax import ast
 
@@ -85,6 +86,11 @@ class Declarations:
                 message = f"there is no type `{name.text}` here"
                 self.sink.report("E0201", message, name.span, help=hint)
                 return None
+        if self._is_layout(name, scope):
+            message = f"`{name.text}` is a layout, which is many values and none by itself"
+            help = "a parameter can have it as its type: a pointer to the structure"
+            self.sink.report("E0313", message, name.span, help=help)
+            return None
         found = scope.look_up("type", name, ast.TypeItem | ast.BitsItem, self.sink)  # type: ignore[arg-type]  # a union of classes, which isinstance takes
         if found is None:
             return None
@@ -94,6 +100,23 @@ class Declarations:
         """The type that an item defines."""
         self._resolve(scope, item)
         return cast("Type | None", self._done[id(item)])
+
+    # -- layouts
+
+    def _is_layout(self, name: ast.Name, scope: Scope) -> bool:
+        found = scope.find("type", name.text)
+        return bool(found) and all(isinstance(item, ast.LayoutItem) for _, item in found)
+
+    def layout(self, name: ast.Name, scope: Scope) -> Layout | None:
+        """The layout of that name; None without a report if it names none."""
+        if not self._is_layout(name, scope):
+            return None
+        found = scope.look_up("type", name, ast.LayoutItem, self.sink)
+        return None if found is None else self.layout_of_item(found[1])
+
+    def layout_of_item(self, item: ast.LayoutItem) -> Layout | None:
+        """The layout that an item defines."""
+        return self._once(item, lambda: make_layout(item, self.sink))
 
     def _make_type(self, item: ast.TypeItem, scope: Scope) -> Type | None:
         if item.name.text in BUILTIN_TYPES:

@@ -36,6 +36,11 @@ class TrapNumber:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusalValue:
+    """What the refused edge found in place of the value that tells of completion."""
+
+
+@dataclass(frozen=True, slots=True)
 class Binary:
     """`operator` is one of | + - << >>; the result keeps the low 64 bits."""
 
@@ -44,7 +49,7 @@ class Binary:
     right: Expression
 
 
-Expression: TypeAlias = Constant | ParameterValue | TrapNumber | Binary
+Expression: TypeAlias = Constant | ParameterValue | TrapNumber | RefusalValue | Binary
 
 ZERO = Constant(0)
 
@@ -58,6 +63,8 @@ def possible(value: Expression) -> Possible:
             return value.promised
         case TrapNumber():
             return Possible.within(0, 31)
+        case RefusalValue():
+            return Possible.anything()
         case Binary(operator, left, right):
             return _possible_binary(operator, possible(left), possible(right))
         case _:
@@ -89,18 +96,22 @@ def _bounded(low: int, high: int) -> Possible:
     return Possible((1 << high.bit_length()) - 1, low, high)
 
 
-def evaluate(value: Expression, parameters: Mapping[str, int], trap_number: int = 0) -> int:
-    """The 64-bit value, given each parameter already extended to 64 bits."""
+def evaluate(value: Expression, parameters: Mapping[str, int], edge_value: int = 0) -> int:
+    """The 64-bit value, given each parameter already extended to 64 bits.
+
+    `edge_value` is what the edge knows: the exception vector, or what was found where completion
+    would have left another value.
+    """
     match value:
         case Constant(constant):
             return constant
         case ParameterValue(name):
             return parameters[name]
-        case TrapNumber():
-            return trap_number
+        case TrapNumber() | RefusalValue():
+            return edge_value
         case Binary(operator, left, right):
-            a = evaluate(left, parameters, trap_number)
-            b = evaluate(right, parameters, trap_number)
+            a = evaluate(left, parameters, edge_value)
+            b = evaluate(right, parameters, edge_value)
             return _apply(operator, a, b)
         case _:
             assert_never(value)
@@ -152,6 +163,8 @@ def show(value: Expression) -> str:
             return name
         case TrapNumber():
             return "trapnr"
+        case RefusalValue():
+            return "refusal"
         case Binary(operator, left, right):
             return f"{_inner(left, operator)} {operator} {_inner(right, operator, right=True)}"
         case _:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from seamir.diagnostics import Diagnostics
-from seamir.model.conduits import ConduitChecker, Permissions
+from seamir.model.actions import Permissions
+from seamir.model.conduits import ConduitChecker
 from seamir.model.declarations import Declarations
 from seamir.model.entities import CallSymbol, Conduit, Leaf, Wrapper
-from seamir.model.expressions import Constant, fold
-from seamir.model.leaves import CheckedLeaf, LeafChecker
+from seamir.model.expressions import Constant, parameters_of
+from seamir.model.leaves import CheckedLeaf, LeafChecker, selector_values
 from seamir.model.scope import Scope, suggest
-from seamir.model.values import substitute
 from seamir.model.wrappers import WrapperChecker, default_symbol
 from seamir.syntax import ast
 from seamir.syntax.loader import Unit
@@ -48,6 +48,7 @@ class Model:
             self._declarations, self._conduits, self._leaf_checker
         )
         self._leaves: dict[int, CheckedLeaf | None] = {}
+        self._items: dict[int, tuple[ast.LeafItem, Scope]] = {}  # by the leaf that came of one
         self._check_substitutions()
 
     # -- what to emit
@@ -71,6 +72,7 @@ class Model:
             wrappers = self._matching(wrappers, globs)
         self._check_symbols(wrappers)
         self._check_numbers(wrappers)
+        self._check_aliases(wrappers)
         self.sink.stop_on_errors()
         return tuple(wrappers)
 
@@ -78,6 +80,8 @@ class Model:
         for item in scope.unit.file.items:
             if isinstance(item, ast.TypeItem | ast.BitsItem):
                 self._declarations.type_of_item(scope, item)
+            elif isinstance(item, ast.LayoutItem):
+                self._declarations.layout_of_item(item)
             elif isinstance(item, ast.ConstItem):
                 self._declarations.constant_of_item(scope, item)
             elif isinstance(item, ast.OperandsItem):
@@ -161,11 +165,11 @@ class Model:
             conduit = self._conduit(item, scope)
             if conduit is None:
                 self._leaf_checker.check_types(item, scope)
-            self._leaves[key] = (
-                CheckedLeaf(self._leaf_checker.check(item, scope, conduit), item, scope)
-                if conduit is not None
-                else None
-            )
+            self._leaves[key] = None
+            if conduit is not None:
+                leaf = self._leaf_checker.check(item, scope, conduit)
+                self._leaves[key] = CheckedLeaf(leaf, item, scope)
+                self._items[id(leaf)] = item, scope
         return self._leaves[key]
 
     def _conduit(self, item: ast.LeafItem, scope: Scope) -> Conduit | None:
@@ -212,8 +216,7 @@ class Model:
                 help = "give one of them a wrapper with another name"
                 self.sink.report("E0208", message, wrapper.span, notes=notes, help=help)
         for wrapper in seen.values():
-            edges = wrapper.edges
-            for action in (edges.carry, edges.fault, *(action for _, action in edges.vectors)):
+            for action in wrapper.edges.actions:
                 if isinstance(action, CallSymbol) and action.symbol in seen:
                     notes = [("it is made here", seen[action.symbol].span)]
                     message = f"{action.symbol} is made by this compilation, so it cannot be called"
@@ -224,25 +227,46 @@ class Model:
         for wrapper in wrappers:
             leaf = wrapper.leaf
             first = seen.setdefault(_selection(leaf), leaf)
-            if first.name != leaf.name:
+            if first.name not in (leaf.name, leaf.alias_of) and first.alias_of != leaf.name:
                 notes = [("the first is here", first.span)]
                 message = f"{leaf.name} is selected like {first.name}: one leaf under two names"
-                help = "a second function for the same leaf is a wrapper"
+                help = f"say `alias of {first.name};`, or make the second function a wrapper"
                 self.sink.report("E0412", message, leaf.span, notes=notes, help=help)
+
+    def _check_aliases(self, wrappers: Iterable[Wrapper]) -> None:
+        """Reports aliases of leaves that are not there or are selected otherwise."""
+        for leaf in {id(wrapper.leaf): wrapper.leaf for wrapper in wrappers}.values():
+            if leaf.alias_of is None:
+                continue
+            item, scope = self._items[id(leaf)]
+            clause = next(c for c in item.clauses if isinstance(c, ast.AliasOf))
+            found = [] if leaf.alias_of == leaf.name else scope.find_leaf(leaf.alias_of)
+            if not found:
+                names = [s.leaves for s in (scope, *scope.imported)]
+                message = f"there is no other leaf `{leaf.alias_of}` here"
+                hint = suggest(leaf.alias_of, self.sink, *names)
+                self.sink.report("E0206", message, clause.leaf.span, help=hint)
+                continue
+            others = [checked for where, _, other in found if (checked := self._leaf(other, where))]
+            if others and all(_selection(c.leaf) != _selection(leaf) for c in others):
+                notes = [("it is here", others[0].leaf.span)]
+                message = f"{leaf.alias_of} is selected otherwise, so {leaf.name} is no alias of it"
+                self.sink.report("E0412", message, clause.leaf.span, notes=notes)
 
 
 def _selection(leaf: Leaf) -> object:
-    """The instruction and selector values by which the other side knows the leaf."""
+    """The instruction and selector values by which the other side knows the leaf.
+
+    Exposure masks take no part: what is passed selects nothing.
+    """
     if leaf.number is None:
         return leaf.name
-    named = {"leaf": leaf.number, "version": leaf.version}
-    values = [(o.place.register, o.place.low, fold(substitute(o.value, named))) for o in
-              leaf.conduit.selectors]  # fmt: skip
-    constants = tuple(
-        (register, low, value.value if isinstance(value, Constant) else None)
-        for register, low, value in values
-    )
-    return leaf.conduit.instruction.code, constants
+    constants = []
+    for operand, value in zip(leaf.conduit.selectors, selector_values(leaf), strict=True):
+        if "exposed" not in parameters_of(operand.value):
+            known = value.value if isinstance(value, Constant) else None
+            constants.append((operand.place.register, operand.place.low, known))
+    return leaf.conduit.instruction.code, tuple(constants)
 
 
 def _passes(globs: Sequence[str], leaf: str, symbol: str) -> bool:

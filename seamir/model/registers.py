@@ -54,6 +54,13 @@ ABI_ORDER = {
 NEVER_AN_OPERAND = "rsp"
 ONLY_IF_ALLOWED = "rbp"
 
+# The carry flag where it is an output; as a place it has one bit.
+CARRY_FLAG = "carry"
+
+# What an exposure mask never has (Intel TDX Module ABI Specification, TDG.VP.VMCALL: bits 0, 1 and
+# 4 of the mask are 0, and bit 5 under NO_RBP_MOD).
+NEVER_EXPOSED = frozenset({"rax", "rcx", "rsp", "rbp"})
+
 
 def slice_mask(low: int, high: int) -> int:
     """The mask of bits `low` to `high`, both included."""

@@ -20,6 +20,7 @@ ItemT = TypeVar("ItemT", bound=ast.Item)
 _CODES = {
     ast.TypeItem: ("type", "E0201"),
     ast.BitsItem: ("type", "E0201"),
+    ast.LayoutItem: ("type", "E0201"),
     ast.ConstItem: ("constant", "E0202"),
     ast.OperandsItem: ("operands", "E0204"),
     ast.StatusesItem: ("statuses", "E0204"),
@@ -32,6 +33,7 @@ _SHOWN = {"operands": "set of operand ids", "statuses": "status family"}
 Named = (
     ast.TypeItem
     | ast.BitsItem
+    | ast.LayoutItem
     | ast.ConstItem
     | ast.OperandsItem
     | ast.StatusesItem
@@ -41,7 +43,7 @@ Named = (
 
 # The words that begin items of a kind.
 _ITEM_WORDS = {
-    "type": "type|bits",
+    "type": "type|bits|layout",
     "constant": "const",
     "operands": "operands",
     "statuses": "statuses",

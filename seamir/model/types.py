@@ -53,6 +53,40 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class LayoutMember:
+    """A register of a layout, at `offset` bytes; `name` is that of the member in C."""
+
+    register: str
+    name: str
+    offset: int
+    doc: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Registers as 64-bit members of a caller's structure.
+
+    If `extern`, the structure is defined elsewhere and may have more members.
+    """
+
+    name: str
+    members: tuple[LayoutMember, ...]
+    extern: bool
+    doc: str
+    span: Span
+
+    def member(self, register: str) -> LayoutMember | None:
+        """The member of a register, if the layout has one."""
+        return next((member for member in self.members if member.register == register), None)
+
+    @property
+    def size(self) -> int:
+        """Bytes from the start of the structure to the end of its last register."""
+        return max(member.offset for member in self.members) + 8
+
+
+@dataclass(frozen=True, slots=True)
 class Type:
     """A type; two types are the same only if they have the same name and place.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from seamir.model.declarations import Declarations
 from seamir.model.entities import Bits
@@ -11,6 +11,7 @@ from seamir.model.expressions import (
     Constant,
     Expression,
     ParameterValue,
+    RefusalValue,
     TrapNumber,
     fold,
     possible,
@@ -25,8 +26,9 @@ from seamir.syntax import ast
 class ValueChecker:
     """Checks the expressions of one place of a description.
 
-    `parameters` are the values it may name besides constants, `families` the statuses;
-    `trap_number` says whether `trapnr` has a meaning there.
+    `parameters` are the values it may name besides constants, `families` the statuses; `edge` is
+    the edge whose action it is, which gives `trapnr` or `refusal` a meaning; `shaped` are
+    parameters that are no single value.
     """
 
     def __init__(
@@ -37,7 +39,8 @@ class ValueChecker:
         types: Mapping[str, Type] | None = None,
         families: Iterable[StatusFamily] = (),
         *,
-        trap_number: bool = False,
+        edge: str = "",
+        shaped: Collection[str] = (),
     ) -> None:
         self._declarations = declarations
         self._sink = declarations.sink
@@ -45,7 +48,8 @@ class ValueChecker:
         self._parameters = dict(parameters or {})
         self._types = dict(types or {})
         self._families = tuple(families)
-        self._trap_number = trap_number
+        self._edge = edge
+        self._shaped = shaped
 
     def check(self, item: ast.Expr) -> Expression | None:
         """The expression with its names resolved; None after a report."""
@@ -65,8 +69,10 @@ class ValueChecker:
         text = item.name.text
         if text in self._parameters:
             return self._parameters[text]
-        if text == "trapnr" and self._trap_number:
+        if text == "trapnr" and self._edge == "fault":
             return TrapNumber()
+        if text == "refusal" and self._edge == "refused":
+            return RefusalValue()
         if self._scope.find("constant", text):
             value = self._declarations.constant(item.name, self._scope)
             return None if value is None else Constant(value, text)
@@ -82,9 +88,18 @@ class ValueChecker:
         return None
 
     def _report_unknown(self, name: ast.Name) -> None:
+        if name.text in self._shaped:
+            message = f"`{name.text}` is an array or a layout, which is no single value"
+            mend = f"give each of its elements a register: `{{rcx, rdx}} = {name.text};`"
+            self._sink.report("E0313", message, name.span, help=mend)
+            return
         help: str | None
         if name.text == "trapnr":
             help = "`trapnr` is known in the action of `on fault` only"
+        elif name.text == "refusal":
+            help = "`refusal` is known in the action of `on refused` only"
+        elif name.text == "exposed":
+            help = "`exposed` is known in conduits only: it is a leaf's own exposure mask"
         elif name.text in REGISTERS:
             help = "registers cannot be read; an output says what a call leaves in one"
         else:
@@ -180,13 +195,13 @@ class ValueChecker:
         return False
 
 
-def substitute(value: Expression, constants: Mapping[str, int]) -> Expression:
-    """The expression with named values replaced by constants."""
-    if isinstance(value, ParameterValue) and value.name in constants:
-        return Constant(constants[value.name])
+def substitute(value: Expression, values: Mapping[str, Expression]) -> Expression:
+    """The expression with named values replaced by others."""
+    if isinstance(value, ParameterValue) and value.name in values:
+        return values[value.name]
     if isinstance(value, Binary):
-        left = substitute(value.left, constants)
-        return Binary(value.operator, left, substitute(value.right, constants))
+        left = substitute(value.left, values)
+        return Binary(value.operator, left, substitute(value.right, values))
     return value
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from seamir.model.clauses import ClauseChecker, check_delivery, report_repeats
-from seamir.model.conduits import ConduitChecker, report_overlap
+from seamir.model.actions import Caller
+from seamir.model.clauses import ClauseChecker, report_repeats
+from seamir.model.conduits import ConduitChecker
 from seamir.model.declarations import Declarations
+from seamir.model.deliveries import check_delivery
 from seamir.model.entities import (
     NOWHERE,
     Again,
+    Array,
     Edges,
     Operand,
     Output,
@@ -26,9 +29,12 @@ from seamir.model.expressions import parameters_of
 from seamir.model.leaves import CheckedLeaf, LeafChecker
 from seamir.model.names import check_c_name
 from seamir.model.order import names_in
+from seamir.model.outputs import type_words
+from seamir.model.places import report_overlap
 from seamir.model.registers import slice_mask
 from seamir.model.scope import Scope, suggest
-from seamir.model.types import BUILTIN_TYPES, UNKNOWN_TYPE, Type
+from seamir.model.shapes import report_uncounted
+from seamir.model.types import BUILTIN_TYPES, UNKNOWN_TYPE, Layout, Type
 from seamir.source import Span
 from seamir.syntax import ast
 
@@ -62,16 +68,18 @@ class WrapperChecker:
         operands = self._operands(checked, clauses, typed, own_scope)
         parameters = self._used(checked, typed, operands, item)
         names = {p.name for p in parameters}
-        outputs = tuple(replace(output, in_out=output.name in names) for output in leaf.outputs)
+        outputs = tuple(replace(output, in_out=output.group in names) for output in leaf.outputs)
         inner = ClauseChecker(
             self._declarations,
             leaf.conduit,
             self._leaves.value_checker(parameters, checked.scope, leaf.conduit),
+            checked.scope,
         )
         outer = ClauseChecker(
             self._declarations,
             leaf.conduit,
             self._leaves.value_checker(parameters, own_scope, leaf.conduit),
+            own_scope,
         )
         by_name = {p.name: p for p in parameters}
         # A check of the leaf is pointless where the wrapper fixed the parameter.
@@ -86,7 +94,9 @@ class WrapperChecker:
         outer.check_nesting(again)
         delivery = outer.delivery(clauses) or inner.delivery(leaf_clauses)
         keep = inner.keep(leaf_clauses, outputs) | outer.keep(clauses, outputs)
-        check_delivery(delivery, outputs, keep, self._declarations)
+        check_delivery(delivery, outputs, keep, self._sink)
+        checks = inner.checks(leaf_checks, by_name) + outer.checks(clauses, by_name)
+        report_uncounted(parameters, {check.parameter for check in checks}, self._sink)
         noreturn = _flag(leaf_clauses, "noreturn") or _flag(clauses, "noreturn")
         if noreturn is not None:
             self._check_noreturn(noreturn, checked, again, clauses)
@@ -101,9 +111,10 @@ class WrapperChecker:
             operands=operands,
             edges=self._edges(checked, clauses, own_scope),
             again=again,
-            checks=inner.checks(leaf_checks, by_name) + outer.checks(clauses, by_name),
+            checks=checks,
             delivery=delivery,
             keep=keep,
+            scrub=leaf.scrub or any(_flag(said, "scrub") for said in (leaf_clauses, clauses)),
             noinstr=(_flag(leaf_clauses, "noinstr") or _flag(clauses, "noinstr")) is not None,
             noreturn=noreturn is not None,
             notes=_notes(leaf_clauses) + _notes(clauses),
@@ -135,16 +146,50 @@ class WrapperChecker:
                 message = "parameters keep the order of the leaf, each once"
                 self._sink.report("E0413", message, entry.name.span)
             last = order.index(original.name)
-            kind = self._declarations.type(entry.type, scope)
-            if kind is None or not self._check_type(entry, kind, original):
+            kind, shape = self._leaves.shapes.written_type(entry, scope)
+            if kind is None or not self._check_shape(entry, shape, original):
+                continue
+            if original.shape is None and not self._check_type(entry, kind, original):
+                continue
+            if isinstance(original.shape, Array) and not self._check_elements(
+                entry, kind, original
+            ):
                 continue
             returned = next((o for o in checked.leaf.outputs if o.name == original.name), None)
             if returned is not None and not self._check_returned(entry, kind, returned):
                 continue
             changed[original.name] = Parameter(
-                original.name, kind, original.promise, entry.doc or original.doc, entry.name.span
+                original.name,
+                kind,
+                original.promise,
+                entry.doc or original.doc,
+                entry.name.span,
+                original.shape,
             )
         return tuple(changed.values())
+
+    def _check_shape(
+        self, entry: ast.Parameter, shape: Array | Layout | None, original: Parameter
+    ) -> bool:
+        """Whether a parameter is the array or layout that it is in the leaf."""
+        if shape == original.shape:
+            return True
+        words = type_words(original.promise, original.shape)
+        message = f"{entry.name.text} is {words} in the leaf, and stays that"
+        notes = [("the leaf says so here", original.span)]
+        self._sink.report("E0309", message, entry.type.span, notes=notes)
+        return False
+
+    def _check_elements(self, entry: ast.Parameter, kind: Type, original: Parameter) -> bool:
+        """Whether the elements of an array are as wide in memory as the leaf has them."""
+        if kind.width == original.type.width and kind.signed == original.type.signed:
+            return self._check_type(entry, kind, original)
+        message = (
+            f"elements of {entry.name.text} are {original.type.name}, as wide as {kind.name} is not"
+        )
+        notes = [("the leaf says so here", original.span)]
+        self._sink.report("E0309", message, entry.type.span, notes=notes)
+        return False
 
     def _check_type(self, entry: ast.Parameter, kind: Type, original: Parameter) -> bool:
         promise = original.promise
@@ -201,14 +246,21 @@ class WrapperChecker:
             if isinstance(step, ast.StepAssign)
             for name in names_in(step.value)
         }
+        reached |= {checked.leaf.version_parameter or ""}
+        for parameter in parameters:
+            if isinstance(parameter.shape, Array) and parameter.shape.count is not None:
+                used = reached & {element.name for element in parameter.elements}
+                reached |= {parameter.shape.count} if used else set()
         original = {n for operand in checked.leaf.operands for n in parameters_of(operand.value)}
+        original |= {n for p in checked.leaf.parameters if (n := _count_of(p)) is not None}
         listed = {p.name.text for p in item.parameters} if item and item.parameters else set()
         kept = []
         for parameter in parameters:
             name = parameter.name
-            if name in reached:
+            names = {name, *(element.name for element in parameter.elements)}
+            if names & reached:
                 kept.append(parameter)
-            elif name not in original or name in listed:
+            elif not names & original or name in listed:
                 message = f"parameter {name} reaches no register"
                 help = "use it in an operand or leave it out"
                 self._sink.report("E0411", message, parameter.span, help=help)
@@ -226,7 +278,7 @@ class WrapperChecker:
         """The leaf's operands, those that the wrapper fixes replaced."""
         leaf = checked.leaf
         fixed = self._leaves.operands(
-            [clause for clause in clauses if isinstance(clause, ast.Assign)],
+            [c for c in clauses if isinstance(c, ast.Assign | ast.AssignFile)],
             parameters,
             scope,
             leaf.conduit,
@@ -262,9 +314,10 @@ class WrapperChecker:
         edges = conduit.edges
         for items, where in ((checked.item.clauses, checked.scope), (clauses, scope)):
             outcomes = [clause for clause in items if isinstance(clause, ast.Outcome)]
-            edges = self._conduits.actions.edges(
-                outcomes, edges, conduit.instruction, where, conduit.families
+            caller = Caller(
+                conduit.instruction, conduit.status, conduit.families, where, is_conduit=False
             )
+            edges = self._conduits.actions.edges(outcomes, edges, caller)
         return edges
 
     def _check_noreturn(
@@ -300,7 +353,13 @@ def trap_everywhere(edges: Edges, place: Span) -> Edges:
         None if edges.carry is None else trap,
         None if edges.fault is None else trap,
         tuple((vector, trap) for vector, _ in edges.vectors),
+        None if edges.refused is None else replace(edges.refused, action=trap),
     )
+
+
+def _count_of(parameter: Parameter) -> str | None:
+    """The parameter that says how many elements there are, if one does."""
+    return parameter.shape.count if isinstance(parameter.shape, Array) else None
 
 
 def _flag(clauses: tuple[ast.Clause, ...], word: str) -> Span | None:

@@ -1,0 +1,111 @@
+"""Checks that the outputs of a wrapper can be delivered as it says."""
+
+from __future__ import annotations
+
+from seamir.diagnostics import Diagnostics
+from seamir.model.entities import Delivery, Output
+from seamir.model.types import Layout
+
+
+def check_delivery(
+    delivery: Delivery | None,
+    outputs: tuple[Output, ...],
+    keep: frozenset[str],
+    sink: Diagnostics,
+) -> None:
+    """Reports deliveries that the outputs do not allow."""
+    if delivery is None:
+        return
+    if not outputs:
+        sink.report("E0601", "there is no output to deliver", delivery.span)
+    elif delivery.kind == "register":
+        _check_register(delivery, outputs, keep, sink)
+    elif delivery.kind == "pointers":
+        _check_pointers(delivery, outputs, sink)
+    elif delivery.layout is not None:
+        _check_layout(delivery, delivery.layout, outputs, sink)
+    else:
+        _check_struct(delivery, outputs, sink)
+
+
+def _check_register(
+    delivery: Delivery, outputs: tuple[Output, ...], keep: frozenset[str], sink: Diagnostics
+) -> None:
+    first = outputs[0]
+    groups = list({output.group: output for output in outputs}.values())
+    if len(groups) > 1:
+        notes = [("this is the second output", groups[1].span)]
+        message = f"a register delivers one output and there are {len(groups)}"
+        help = "use `deliver pointers` or `deliver struct`"
+        sink.report("E0601", message, delivery.span, notes=notes, help=help)
+    elif first.shape is not None:
+        notes = [("the output is here", first.span)]
+        message = f"{first.group} is several values, and a register delivers one"
+        sink.report("E0601", message, delivery.span, notes=notes, help="use `deliver pointers`")
+    elif first.test is not None:
+        notes = [("the output is here", first.span)]
+        message = "a register delivers only outputs without a condition"
+        help = "leave out `on`, or use `deliver pointers`"
+        sink.report("E0601", message, delivery.span, notes=notes, help=help)
+    if delivery.optional or first.optional:
+        message = "what is delivered in a register cannot be optional"
+        sink.report("E0603", message, delivery.span)
+    if keep:
+        message = "`keep` needs memory, and the output is delivered in a register"
+        sink.report("E0606", message, delivery.span)
+
+
+def _check_pointers(delivery: Delivery, outputs: tuple[Output, ...], sink: Diagnostics) -> None:
+    if delivery.optional and all(output.in_out for output in outputs):
+        message = f"{outputs[0].group} is read at entry, so it cannot be optional"
+        notes = [("the output is here", outputs[0].span)]
+        sink.report("E0603", message, delivery.span, notes=notes)
+
+
+def _check_struct(delivery: Delivery, outputs: tuple[Output, ...], sink: Diagnostics) -> None:
+    if all(isinstance(output.shape, Layout) for output in outputs):
+        message = f"{outputs[0].group} is a layout, which is a structure of its own"
+        notes = [("the output is here", outputs[0].span)]
+        sink.report("E0601", message, delivery.span, notes=notes)
+        return
+    _check_optional(delivery, outputs, sink)
+
+
+def _check_layout(
+    delivery: Delivery, layout: Layout, outputs: tuple[Output, ...], sink: Diagnostics
+) -> None:
+    """Each output needs a member for its register, and no two outputs the same."""
+    seen: dict[str, Output] = {}
+    for output in outputs:
+        notes = [("the output is here", output.span)]
+        place = output.place
+        if isinstance(output.shape, Layout):
+            message = f"{output.group} is a layout, which is a structure of its own"
+        elif (place.low, place.high) != (0, 63):
+            message = (
+                f"{output.name} is a part of {place.register}, and {layout.name} has whole ones"
+            )
+        elif layout.member(place.register) is None:
+            message = f"layout {layout.name} has no {place.register}"
+        elif place.register in seen:
+            first = seen[place.register]
+            message = f"{output.name} and {first.name} would both lie at {place.register}"
+        else:
+            seen[place.register] = output
+            continue
+        sink.report("E0601", message, delivery.span, notes=notes)
+    _check_optional(delivery, outputs, sink)
+
+
+def _check_optional(delivery: Delivery, outputs: tuple[Output, ...], sink: Diagnostics) -> None:
+    """A structure is optional as a whole, and not if it is read at entry."""
+    if not delivery.optional and not any(output.optional for output in outputs):
+        return
+    for output in outputs:
+        if output.in_out and not isinstance(output.shape, Layout):
+            notes = [("it is read at entry", output.span)]
+            message = "a structure with an in/out member cannot be optional"
+            sink.report("E0603", message, delivery.span, notes=notes)
+        elif output.optional:
+            message = f"{output.group} is a member, and only the whole structure can be optional"
+            sink.report("E0603", message, output.span)
