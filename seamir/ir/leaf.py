@@ -6,7 +6,7 @@ A Plan says, in this order:
 2. checks      tests of inputs before any call;
 3. loads       the value of every register the instruction reads: selectors, operands, preloads;
 4. instruction and what it destroys;
-5. edges       what happens when the call does not complete (carry, fault);
+5. edges       what happens when the call does not complete (fault, carry, refused);
 6. again       which statuses lead to another attempt, and what changes before it;
 7. deliveries  which bits of which register go where once the last attempt is over;
 8. returns     what the function returns, and its section.
@@ -27,14 +27,16 @@ from seamir.model.entities import (
     CarryRegister,
     Conduit,
     Edges,
+    Refusal,
     ReturnValue,
     SetBits,
     Trap,
 )
 from seamir.model.expressions import Expression, show
 from seamir.model.instructions import Instruction
+from seamir.model.registers import CARRY_FLAG
 from seamir.model.statuses import Match, StatusTest
-from seamir.model.types import Type
+from seamir.model.types import Layout, Type
 from seamir.source import Span
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "Argument",
     "ArgumentKind",
     "Bits",
+    "Bound",
     "CallSymbol",
     "CarryRegister",
     "Check",
@@ -54,6 +57,7 @@ __all__ = [
     "LoadKind",
     "Member",
     "Plan",
+    "Refusal",
     "ReturnValue",
     "Returns",
     "SetBits",
@@ -66,6 +70,7 @@ class ArgumentKind(Enum):
     """What an argument of the C function is."""
 
     VALUE = "value"
+    IN = "in"  # pointer to several values, read at entry
     OUT = "out"  # pointer, written
     IN_OUT = "in_out"  # pointer, read at entry and written when the call completed
     STRUCT = "struct"  # pointer to the structure that takes all outputs
@@ -77,6 +82,9 @@ class Argument:
 
     `type` is the value's type, or the one pointed to (for STRUCT, u64 stands in and Plan.struct
     has the layout). With `optional` a NULL pointer means that nothing is stored.
+
+    `length` is the number of elements of an array, `count` the input that says how many of them
+    there are at run time, if one does; `layout` is that of a structure with registers.
     """
 
     name: str
@@ -85,13 +93,33 @@ class Argument:
     optional: bool
     doc: str
     span: Span
+    length: int | None = None
+    count: str | None = None
+    layout: Layout | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of what a pointer points to; those of the value for VALUE, 0 for STRUCT."""
+        if self.layout is not None:
+            return self.layout.size
+        return 0 if self.kind is ArgumentKind.STRUCT else self.type.width // 8 * (self.length or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The value is there only if input `count` is greater than `index`; else it is `otherwise`."""
+
+    count: str
+    index: int
+    otherwise: int
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
     """A 64-bit value that expressions name: an argument extended by the rule of its type.
 
-    With `offset` (bytes) the value is read at entry from the memory that the argument points to.
+    With `offset` (bytes) the value is read at entry from the memory that the argument points to,
+    and with `bound` only if it is there. Elements are inputs of their own: `pages[1]`, `regs.rdx`.
     `promise` is the leaf's own type, which says what the caller promises of the value.
     """
 
@@ -101,6 +129,7 @@ class Input:
     argument: str
     offset: int | None
     span: Span
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +146,10 @@ class Check:
 class LoadKind(Enum):
     """Why a register is loaded."""
 
-    SELECTOR = "selector"  # the conduit's own, constant
+    SELECTOR = "selector"  # the conduit's own: constant, but for a version that is a parameter
     OPERAND = "operand"
     PRELOAD = "preload"  # the `else` of an output
+    ZERO = "zero"  # exposed, and nothing else puts a value there
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +180,12 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of the structure that takes outputs, at `offset` bytes."""
+    """A member of the structure that takes outputs, at `offset` bytes; an array with `length`."""
 
     name: str
     type: Type
     offset: int
+    length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +204,9 @@ class Delivery:
 
     If the call completed, the value is that of the bits where `test` holds (or is None) and else
     0. If it did not complete, 0 is delivered, or nothing with `keep`. `argument` and `offset`
-    (bytes) say where the value is stored; `argument` None means RDX at return.
+    (bytes) say where the value is stored; `argument` None means that it is returned: in RDX, or
+    in RAX where there is no status. `group` is the output of the description that an element
+    belongs to, and the name itself for others.
     """
 
     name: str
@@ -186,6 +219,7 @@ class Delivery:
     optional: bool
     doc: str
     span: Span
+    group: str
 
 
 class Returns(Enum):
@@ -193,6 +227,8 @@ class Returns(Enum):
 
     STATUS = "status"
     STATUS_AND_VALUE = "status and value"  # a pair in RAX and RDX
+    VALUE = "value"  # in RAX, where there is no status
+    NO_STATUS = "no status"  # it returns, and says nothing
     NOTHING = "nothing"  # it never returns
 
 
@@ -206,13 +242,18 @@ class Documentation:
     since: str | None
     requires: tuple[str, ...]
     deprecated: str | None
+    alias_of: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The plan of one wrapper.
 
-    `destroyed` are all registers whose value after the instruction is not the one before it.
+    `version_parameter` is the input that carries the version, if one does. `destroyed` are all
+    registers whose value after the instruction is not the one before it. `exposed` are those of
+    the exposure mask, None for a conduit without one. With `scrub` no general-purpose register
+    but RAX, and RDX where it is returned, holds a value from the other side at return; those that
+    a function preserves hold the caller's, as always. `status` is None where there is none.
     `success` is any of the matches (None where the conduit does not say). `guard` is a cheap
     necessary condition of every clause of `again`, for the hot path; None: no clause.
     `bound` is the largest number of attempts.
@@ -222,6 +263,7 @@ class Plan:
     leaf: str
     number: int | None
     version: int
+    version_parameter: str | None
     conduit: Conduit
     arguments: tuple[Argument, ...]
     inputs: tuple[Input, ...]
@@ -231,8 +273,10 @@ class Plan:
     destroyed: frozenset[str]
     destroys_memory: bool
     destroys_simd: bool
+    exposed: frozenset[str] | None
+    scrub: bool
     edges: Edges
-    status: Bits
+    status: Bits | None
     success: tuple[Match, ...] | None
     again: tuple[Again, ...]
     guard: Match | None
@@ -248,23 +292,37 @@ class Plan:
         """The load of a register, if the instruction reads it."""
         return next((load for load in self.loads if load.register == register), None)
 
+    def argument(self, name: str | None) -> Argument | None:
+        """The argument of that name, if there is one."""
+        return next((argument for argument in self.arguments if argument.name == name), None)
+
+    @property
+    def returns_carry(self) -> bool:
+        """Whether the carry flag is an output."""
+        return any(delivery.place.register == CARRY_FLAG for delivery in self.deliveries)
+
     def __str__(self) -> str:
         return "\n".join(_print(self)) + "\n"
 
 
 def _print(plan: Plan) -> list[str]:
     number = "" if plan.number is None else f" = {plan.number}"
-    lines = [
-        f"plan {plan.symbol}: {plan.leaf}{number} version {plan.version} via {plan.conduit.name}"
-    ]
+    version = plan.version_parameter or plan.version
+    lines = [f"plan {plan.symbol}: {plan.leaf}{number} version {version} via {plan.conduit.name}"]
     for argument in plan.arguments:
         optional = " optional" if argument.optional else ""
-        lines.append(
-            f"  argument {argument.name}: {argument.kind.value} {argument.type.name}{optional}"
-        )
+        kind = argument.layout.name if argument.layout is not None else argument.type.name
+        if argument.length is not None:
+            count = f"{argument.count} <= " if argument.count else ""
+            kind += f"[{count}{argument.length}]"
+        lines.append(f"  argument {argument.name}: {argument.kind.value} {kind}{optional}")
     for item in plan.inputs:
         where = item.argument if item.offset is None else f"[{item.argument} + {item.offset}]"
-        lines.append(f"  input {item.name} = {where} {item.type.width} bits, {item.type.extension}")
+        line = f"  input {item.name} = {where} {item.type.width} bits, {item.type.extension}"
+        if item.bound is not None:
+            bound = item.bound
+            line += f" if {bound.count} > {bound.index} else {bound.otherwise:#x}"
+        lines.append(line)
     for check in plan.checks:
         action = "trap" if check.status is None else f"return {check.status:#x}"
         lines.append(f"  check {check.input}: {check.promise.name} else {action}")
@@ -275,15 +333,19 @@ def _print(plan: Plan) -> list[str]:
     extra = (" memory" if plan.destroys_memory else "") + (" simd" if plan.destroys_simd else "")
     lines.append(f"    {plan.instruction.name} destroys {destroyed}{extra}")
     lines += [f"  on {text}" for text in _print_edges(plan.edges)]
-    if plan.guard is not None:
+    if plan.guard is not None and plan.status is not None:
         lines.append(f"  again only if {show_match(plan.guard, plan.status)}")
     for clause in plan.again:
+        assert plan.status is not None
         lines.append(f"  {clause.text}")
         lines += [f"    when {show_match(match, plan.status)}" for match in clause.matches]
         lines += [f"    {show_step(step)}" for step in clause.steps]
     for delivery in plan.deliveries:
-        lines.append(f"  deliver {_print_delivery(delivery)}")
-    lines.append(f"  return {plan.returns.value} {plan.status}")
+        lines.append(f"  deliver {_print_delivery(delivery, plan.returns)}")
+    status = "" if plan.status is None else f" {plan.status}"
+    lines.append(f"  return {plan.returns.value}{status}")
+    if plan.scrub:
+        lines.append("  scrub")
     lines.append(f"  section {plan.section}")
     return lines
 
@@ -297,7 +359,14 @@ def _print_edges(edges: Edges) -> list[str]:
     lines += [f"fault {vector} {show_action(action)}" for vector, action in edges.vectors]
     if edges.fault is not None:
         lines.append(f"fault {show_action(edges.fault)}")
+    if edges.refused is not None:
+        lines.append(f"refused {show_refusal(edges.refused)} {show_action(edges.refused.action)}")
     return lines
+
+
+def show_refusal(refusal: Refusal) -> str:
+    """How a refusal shows, as the language writes it."""
+    return f"{refusal.place} != {refusal.value:#x}"
 
 
 def show_action(action: ReturnValue | Trap | CallSymbol) -> str:
@@ -324,8 +393,10 @@ def show_step(step: SetBits | CarryRegister) -> str:
     return f"carry {step.register}"
 
 
-def _print_delivery(delivery: Delivery) -> str:
-    where = "rdx" if delivery.argument is None else f"[{delivery.argument} + {delivery.offset}]"
+def _print_delivery(delivery: Delivery, returns: Returns) -> str:
+    where = f"[{delivery.argument} + {delivery.offset}]"
+    if delivery.argument is None:
+        where = "rax" if returns is Returns.VALUE else "rdx"
     condition = "" if delivery.test is None else f" on {delivery.test.text}"
     keep = " keep" if delivery.keep else ""
     optional = " optional" if delivery.optional else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seamir.diagnostics import Diagnostics
 from seamir.ir.leaf import (
     Argument,
     ArgumentKind,
+    Bound,
     Check,
     Delivery,
     Documentation,
@@ -20,13 +21,15 @@ from seamir.ir.leaf import (
     Returns,
     Struct,
 )
-from seamir.model.entities import CallSymbol, Edges, Operand, Output, Wrapper
-from seamir.model.expressions import ZERO, Binary, Constant, Expression
-from seamir.model.leaves import success_of
-from seamir.model.registers import ABI_ORDER
-from seamir.model.types import BUILTIN_TYPES
-from seamir.model.values import substitute
+from seamir.model.entities import Array, CallSymbol, Edges, Operand, Output, Wrapper
+from seamir.model.expressions import ZERO, Binary, Constant, Expression, parameters_of
+from seamir.model.leaves import selector_values
+from seamir.model.outputs import success_of
+from seamir.model.registers import ABI_ORDER, CARRY_FLAG
+from seamir.model.shapes import exposed_registers
+from seamir.model.types import BUILTIN_TYPES, Layout, Type
 from seamir.model.wrappers import trap_everywhere
+from seamir.source import Span
 from seamir.targets import Target
 
 
@@ -52,7 +55,9 @@ class _Lowering:
         self._delivery_kind = self._choose_delivery(options.deliver)
         chosen = wrapper.delivery
         self._optional = chosen is not None and chosen.optional
-        self._struct = self._make_struct() if self._delivery_kind == "struct" else None
+        is_struct = self._delivery_kind == "struct"
+        self._layout = chosen.layout if is_struct and chosen is not None else None
+        self._struct = self._make_struct() if is_struct and self._layout is None else None
         self._struct_argument = self._free_name("out")
 
     def _choose_delivery(self, default: str) -> str:
@@ -65,42 +70,52 @@ class _Lowering:
         outputs = wrapper.outputs
         if default == "register" and not (
             len(outputs) == 1
+            and outputs[0].shape is None
             and outputs[0].test is None
             and not outputs[0].optional
             and not wrapper.keep
             and self._target.register_pairs
         ):
             return "pointers"
-        if default == "struct" and any(output.optional for output in outputs):
+        if default == "struct" and (
+            any(output.optional for output in outputs)
+            or all(isinstance(output.shape, Layout) for output in outputs)
+        ):
             return "pointers"
         return default
 
     def plan(self) -> Plan:
         leaf, wrapper = self._leaf, self._wrapper
+        conduit = leaf.conduit
         edges = wrapper.edges
         if "fixup" not in self._target.features:
-            edges = Edges(edges.carry, None, ())
+            edges = replace(edges, fault=None, vectors=())
         if wrapper.noreturn:
             edges = trap_everywhere(edges, wrapper.span)
-        destroyed = set(leaf.clobbers) | {leaf.conduit.status.register}
-        destroyed |= {output.place.register for output in wrapper.outputs}
+        exposed = None
+        if conduit.exposes:
+            places = tuple(output.place for output in leaf.outputs)
+            exposed = exposed_registers(conduit, leaf.operands, places)
         return Plan(
             symbol=self._symbol,
             leaf=leaf.name,
             number=leaf.number,
             version=leaf.version,
-            conduit=leaf.conduit,
+            version_parameter=leaf.version_parameter,
+            conduit=conduit,
             arguments=self._arguments(),
             inputs=self._inputs(),
             checks=self._checks(),
-            loads=self._loads(),
-            instruction=leaf.conduit.instruction,
-            destroyed=frozenset(destroyed),
+            loads=self._loads(exposed),
+            instruction=conduit.instruction,
+            destroyed=self._destroyed(edges),
             destroys_memory=leaf.clobbers_memory,
             destroys_simd=leaf.clobbers_simd,
+            exposed=exposed,
+            scrub=wrapper.scrub,
             edges=edges,
-            status=leaf.conduit.status,
-            success=success_of(leaf.conduit),
+            status=conduit.status,
+            success=success_of(conduit),
             again=wrapper.again,
             guard=None,
             bound=self._bound(),
@@ -112,65 +127,103 @@ class _Lowering:
             span=wrapper.span,
         )
 
+    def _destroyed(self, edges: Edges) -> frozenset[str]:
+        """What the other side may change, and what the edges take a value from."""
+        destroyed = set(self._leaf.clobbers)
+        destroyed |= {output.place.register for output in self._wrapper.outputs} - {CARRY_FLAG}
+        if self._leaf.conduit.status is not None:
+            destroyed.add(self._leaf.conduit.status.register)
+        if edges.refused is not None:
+            destroyed.add(edges.refused.place.register)
+        return frozenset(destroyed)
+
     # -- the C function
 
     def _arguments(self) -> tuple[Argument, ...]:
-        in_out = {output.name for output in self._wrapper.outputs if output.in_out}
+        returned = {output.group: output for output in self._wrapper.outputs if output.in_out}
         arguments = []
         for parameter in self._wrapper.parameters:
-            kind = ArgumentKind.VALUE
-            if parameter.name in in_out and self._delivery_kind == "pointers":
-                kind = ArgumentKind.IN_OUT
-            if parameter.name in in_out and self._delivery_kind == "struct":
+            name = parameter.name
+            if name in returned and self._in_structure(returned[name]):
                 continue
+            kind = ArgumentKind.VALUE if parameter.shape is None else ArgumentKind.IN
+            if name in returned and (
+                self._delivery_kind == "pointers" or isinstance(parameter.shape, Layout)
+            ):
+                kind = ArgumentKind.IN_OUT
             arguments.append(
-                Argument(parameter.name, kind, parameter.type, False, parameter.doc, parameter.span)
-            )
-        if self._struct is not None:
-            place = self._wrapper.outputs[0].span
-            doc = "takes the outputs"
-            u64 = BUILTIN_TYPES["u64"]
-            name = self._struct_argument
-            arguments.append(Argument(name, ArgumentKind.STRUCT, u64, self._optional, doc, place))
-        if self._delivery_kind == "pointers":
-            arguments += [
-                Argument(
-                    output.name,
-                    ArgumentKind.OUT,
-                    output.type,
-                    self._optional or output.optional,
-                    output.doc,
-                    output.span,
+                _argument(
+                    name, kind, parameter.type, parameter.shape, parameter.doc, parameter.span
                 )
-                for output in self._wrapper.outputs
-                if not output.in_out
-            ]
+            )
+        own = {output.group: output for output in self._wrapper.outputs if not output.in_out}
+        arguments += [
+            replace(
+                _argument(
+                    name, ArgumentKind.OUT, output.type, output.shape, output.doc, output.span
+                ),
+                optional=self._optional or output.optional,
+            )
+            for name, output in own.items()
+            if self._delivery_kind == "pointers" or isinstance(output.shape, Layout)
+        ]
+        if self._delivery_kind == "struct":
+            arguments.append(self._structure_argument())
         return tuple(arguments)
 
+    def _in_structure(self, output: Output) -> bool:
+        """Whether the output is a member of the structure that takes the outputs."""
+        return self._delivery_kind == "struct" and not isinstance(output.shape, Layout)
+
+    def _structure_argument(self) -> Argument:
+        members = [output for output in self._wrapper.outputs if self._in_structure(output)]
+        place, doc, u64 = members[0].span, "takes the outputs", BUILTIN_TYPES["u64"]
+        name, optional = self._struct_argument, self._optional
+        if self._layout is None:
+            return Argument(name, ArgumentKind.STRUCT, u64, optional, doc, place)
+        is_read = any(output.in_out for output in members)
+        kind = ArgumentKind.IN_OUT if is_read else ArgumentKind.OUT
+        return Argument(name, kind, u64, optional, doc, place, layout=self._layout)
+
     def _inputs(self) -> tuple[Input, ...]:
-        members = {m.name: m.offset for m in self._struct.members} if self._struct else {}
-        in_out = {output.name for output in self._wrapper.outputs if output.in_out}
+        returned = {output.name: output for output in self._wrapper.outputs if output.in_out}
+        otherwise = {
+            name: operand.otherwise
+            for operand in self._wrapper.operands
+            for name in parameters_of(operand.value)
+        }
         inputs = []
         for parameter in self._wrapper.parameters:
-            argument, offset = parameter.name, None
-            if parameter.name in in_out and self._delivery_kind == "pointers":
-                offset = 0
-            elif parameter.name in in_out and self._struct is not None:
-                argument, offset = self._struct_argument, members[parameter.name]
-            inputs.append(
-                Input(
-                    parameter.name,
-                    parameter.type,
-                    parameter.promise,
-                    argument,
-                    offset,
-                    parameter.span,
+            count = parameter.shape.count if isinstance(parameter.shape, Array) else None
+            for index, element in enumerate(parameter.elements):
+                argument: str = parameter.name
+                offset = None if parameter.shape is None else element.offset
+                output = returned.get(element.name)
+                if output is not None and self._in_structure(output):
+                    argument, offset = self._struct_argument, self._member_offset(output)
+                elif output is not None and self._delivery_kind == "pointers":
+                    offset = element.offset
+                if parameter.shape is not None and element.name not in otherwise:
+                    continue  # a wrapper fixed its register: it is not read
+                bound = None
+                if count is not None:
+                    bound = Bound(count, index, otherwise[element.name])
+                inputs.append(
+                    Input(
+                        element.name,
+                        parameter.type,
+                        parameter.promise,
+                        argument,
+                        offset,
+                        parameter.span,
+                        bound,
+                    )
                 )
-            )
         return tuple(inputs)
 
     def _free_name(self, wanted: str) -> str:
         names = {parameter.name for parameter in self._wrapper.parameters}
+        names |= {o.group for o in self._wrapper.outputs if isinstance(o.shape, Layout)}
         while wanted in names:
             wanted += "_"
         return wanted
@@ -179,16 +232,32 @@ class _Lowering:
         chosen = self._wrapper.delivery
         name = chosen.struct if chosen is not None and chosen.struct else f"{self._symbol}_outputs"
         offset, alignment, members = 0, 1, []
-        types = {p.name: p.type for p in self._wrapper.parameters}
-        for output in self._wrapper.outputs:
-            kind = types[output.name] if output.in_out else output.type
+        groups = {o.group: o for o in self._wrapper.outputs if self._in_structure(o)}
+        for group, output in groups.items():
+            kind = self._type_of(output)
             size = kind.width // 8
+            length = output.shape.length if isinstance(output.shape, Array) else None
             offset = -(-offset // size) * size
-            members.append(Member(output.name, kind, offset))
-            offset += size
+            members.append(Member(group, kind, offset, length))
+            offset += size * (length or 1)
             alignment = max(alignment, size)
         size = -(-offset // alignment) * alignment
         return Struct(name, tuple(members), size, alignment)
+
+    def _type_of(self, output: Output) -> Type:
+        """The type of an output; that of the parameter that it replaces, if it does."""
+        types = {parameter.name: parameter.type for parameter in self._wrapper.parameters}
+        return types[output.group] if output.in_out else output.type
+
+    def _member_offset(self, output: Output) -> int:
+        """Bytes from the start of the structure that takes the outputs."""
+        if self._layout is not None:
+            member = self._layout.member(output.place.register)
+            assert member is not None  # the model sees to it
+            return member.offset
+        assert self._struct is not None
+        start = next(m.offset for m in self._struct.members if m.name == output.group)
+        return start + output.offset
 
     def _checks(self) -> tuple[Check, ...]:
         promises = {p.name: p.promise for p in self._wrapper.parameters}
@@ -200,18 +269,18 @@ class _Lowering:
     def _returns(self) -> Returns:
         if self._wrapper.noreturn:
             return Returns.NOTHING
+        has_status = self._leaf.conduit.status is not None
         if self._delivery_kind == "register":
-            return Returns.STATUS_AND_VALUE
-        return Returns.STATUS
+            return Returns.STATUS_AND_VALUE if has_status else Returns.VALUE
+        return Returns.STATUS if has_status else Returns.NO_STATUS
 
     # -- the call
 
-    def _loads(self) -> tuple[Load, ...]:
-        leaf, conduit = self._leaf, self._leaf.conduit
-        named = {"leaf": leaf.number or 0, "version": leaf.version}
+    def _loads(self, exposed: frozenset[str] | None) -> tuple[Load, ...]:
+        leaf = self._leaf
         selectors = [
-            Operand(o.place, substitute(o.value, named), o.since, o.doc, o.span)
-            for o in conduit.selectors
+            replace(operand, value=value)
+            for operand, value in zip(leaf.conduit.selectors, selector_values(leaf), strict=True)
         ]
         loads = _gather(selectors, LoadKind.SELECTOR)
         loads += _gather(list(self._wrapper.operands), LoadKind.OPERAND)
@@ -219,8 +288,10 @@ class _Lowering:
         for register, output in preloads.items():
             assert output.preload is not None
             value = Constant(output.preload)
-            fill = Fill(0, 63, value, None, "", output.span)
-            loads.append(Load(register, LoadKind.PRELOAD, value, (fill,), output.span))
+            loads.append(_constant_load(register, LoadKind.PRELOAD, value, output.span))
+        loaded = {load.register for load in loads}
+        for register in sorted((exposed or frozenset()) - loaded):
+            loads.append(_constant_load(register, LoadKind.ZERO, ZERO, leaf.span))
         return tuple(sorted(loads, key=lambda load: ABI_ORDER[load.register]))
 
     def _bound(self) -> int:
@@ -230,26 +301,28 @@ class _Lowering:
         return bound
 
     def _delivery(self, output: Output) -> Delivery:
-        argument: str | None = output.name
-        offset = 0
-        if self._struct is not None:
-            argument = self._struct_argument
-            offset = next(m.offset for m in self._struct.members if m.name == output.name)
-        elif self._delivery_kind == "register":
+        argument: str | None = output.group
+        offset, kind = output.offset, self._type_of(output)
+        if self._in_structure(output):
+            argument, offset = self._struct_argument, self._member_offset(output)
+            kind = kind if self._layout is None else BUILTIN_TYPES["u64"]
+        elif self._delivery_kind == "register" and not isinstance(output.shape, Layout):
             argument = None
-        types = {p.name: p.type for p in self._wrapper.parameters}
         in_memory = argument is not None
+        is_kept = output.in_out or output.group in self._wrapper.keep
+        is_optional = self._optional or output.optional
         return Delivery(
             name=output.name,
-            type=types[output.name] if output.in_out else output.type,
+            type=kind,
             place=output.place,
             test=output.test,
-            keep=in_memory and (output.in_out or output.name in self._wrapper.keep),
+            keep=in_memory and (is_kept or isinstance(output.shape, Layout)),
             argument=argument,
             offset=offset,
-            optional=in_memory and not output.in_out and (self._optional or output.optional),
+            optional=in_memory and not output.in_out and is_optional,
             doc=output.doc,
             span=output.span,
+            group=output.group,
         )
 
     def _documentation(self) -> Documentation:
@@ -261,7 +334,22 @@ class _Lowering:
             since=leaf.since,
             requires=leaf.requires,
             deprecated=self._wrapper.deprecated,
+            alias_of=leaf.alias_of,
         )
+
+
+def _argument(
+    name: str, kind: ArgumentKind, type_: Type, shape: Array | Layout | None, doc: str, span: Span
+) -> Argument:
+    """An argument that is no structure of outputs."""
+    if isinstance(shape, Layout):
+        return Argument(name, kind, type_, False, doc, span, layout=shape)
+    length, count = (shape.length, shape.count) if shape is not None else (None, None)
+    return Argument(name, kind, type_, False, doc, span, length, count)
+
+
+def _constant_load(register: str, kind: LoadKind, value: Constant, span: Span) -> Load:
+    return Load(register, kind, value, (Fill(0, 63, value, None, "", span),), span)
 
 
 def _gather(operands: list[Operand], kind: LoadKind) -> list[Load]:

@@ -45,7 +45,11 @@ def fold_constants(plan: Plan) -> Plan:
     carry = None if plan.edges.carry is None else _fold_action(plan.edges.carry)
     fault = None if plan.edges.fault is None else _fold_action(plan.edges.fault)
     vectors = tuple((vector, _fold_action(action)) for vector, action in plan.edges.vectors)
-    return replace(plan, loads=loads, again=again, edges=Edges(carry, fault, vectors))
+    refused = plan.edges.refused
+    if refused is not None:
+        refused = replace(refused, action=_fold_action(refused.action))
+    edges = Edges(carry, fault, vectors, refused)
+    return replace(plan, loads=loads, again=again, edges=edges)
 
 
 def _fold_step(step: SetBits | CarryRegister) -> SetBits | CarryRegister:
@@ -101,6 +105,8 @@ def order_clauses(plan: Plan) -> Plan:
 
     Bits that a narrow status does not have are 0 and need no comparison.
     """
+    if plan.status is None:
+        return plan
     mask = slice_mask(0, plan.status.width - 1)
     again = tuple(_sorted_clause(clause, mask) for clause in plan.again)
     return replace(plan, again=again)

@@ -9,9 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from seamir.ir.leaf import ArgumentKind, LoadKind, Plan, Returns
-from seamir.model.entities import CallSymbol, CarryRegister, ReturnValue, SetBits
-from seamir.model.expressions import Binary, Expression, TrapNumber, parameters_of
-from seamir.model.registers import ALL_BITS, REGISTERS, WIDTH, slice_mask
+from seamir.model.entities import CallSymbol, CarryRegister, ReturnValue, SetBits, Trap
+from seamir.model.expressions import (
+    Binary,
+    Constant,
+    Expression,
+    RefusalValue,
+    TrapNumber,
+    parameters_of,
+)
+from seamir.model.registers import (
+    ALL_BITS,
+    CARRY_FLAG,
+    NEVER_EXPOSED,
+    REGISTERS,
+    WIDTH,
+    slice_mask,
+)
 
 LARGEST_BOUND = 65_535
 _TARGET_SECTIONS = (".text", ".noinstr.text")
@@ -27,10 +41,11 @@ def verify(plan: Plan, after: str) -> None:
         *_check_names(plan),
         *_check_symbols(plan),
         *_check_bits(plan),
-        *_check_trap_numbers(plan),
+        *_check_edge_values(plan),
         *_check_loads(plan),
         *_check_destroyed(plan),
         *_check_again(plan),
+        *_check_exposure(plan),
         *_check_deliveries(plan),
     ]
     if broken:
@@ -48,6 +63,13 @@ def _check_names(plan: Plan) -> Iterator[str]:
             yield f"input {item.name} comes from no argument"
         elif (item.argument in values) != (item.offset is None):
             yield f"input {item.name} takes a pointer for a value or a value for a pointer"
+    known: set[str] = set()
+    for item in plan.inputs:
+        if item.bound is not None and item.bound.count not in known:
+            yield f"input {item.name} is counted by what is not read before it"
+        if item.bound is not None and item.offset is None:
+            yield f"input {item.name} is counted and no element"
+        known.add(item.name)
     read = {name for load in plan.loads for name in parameters_of(load.value)}
     read |= {n for load in plan.loads for fill in load.fills for n in parameters_of(fill.value)}
     for clause in plan.again:
@@ -55,6 +77,8 @@ def _check_names(plan: Plan) -> Iterator[str]:
             read |= parameters_of(step.value) if isinstance(step, SetBits) else set()
     for name in sorted(read - inputs):
         yield f"{name} is no input"
+    if plan.version_parameter is not None and plan.version_parameter not in inputs:
+        yield f"version {plan.version_parameter} is no input"
     for check in plan.checks:
         if check.input not in inputs:
             yield f"check of {check.input}, which is no input"
@@ -65,42 +89,41 @@ def _check_symbols(plan: Plan) -> Iterator[str]:
         yield f"symbol {plan.symbol!r} is no identifier"
     if plan.section not in _TARGET_SECTIONS:
         yield f"section {plan.section!r} is none of ours"
-    symbols = [a.symbol for a in _actions(plan) if isinstance(a, CallSymbol)]
+    symbols = [a.symbol for a in plan.edges.actions if isinstance(a, CallSymbol)]
     for symbol in symbols:
         if not symbol.isidentifier() or not symbol.isascii():
             yield f"called symbol {symbol!r} is no identifier"
 
 
 def _check_bits(plan: Plan) -> Iterator[str]:
-    places = [plan.status, *(delivery.place for delivery in plan.deliveries)]
+    places = [d.place for d in plan.deliveries if d.place.register != CARRY_FLAG]
     places += [s.place for c in plan.again for s in c.steps if isinstance(s, SetBits)]
+    places += [] if plan.status is None else [plan.status]
+    places += [] if plan.edges.refused is None else [plan.edges.refused.place]
     for place in places:
         if place.register not in REGISTERS or not 0 <= place.low <= place.high < WIDTH:
             yield f"there are no bits {place}"
 
 
-def _check_trap_numbers(plan: Plan) -> Iterator[str]:
+def _check_edge_values(plan: Plan) -> Iterator[str]:
     values = [load.value for load in plan.loads]
     values += [s.value for c in plan.again for s in c.steps if isinstance(s, SetBits)]
     if isinstance(plan.edges.carry, ReturnValue | CallSymbol) and plan.edges.carry.value:
         values.append(plan.edges.carry.value)
-    if any(_reads_trap_number(value) for value in values):
-        yield "the trap number is read where there is none"
+    if any(_reads(value, (TrapNumber, RefusalValue)) for value in values):
+        yield "an edge's value is read where there is no such edge"
+    refused = None if plan.edges.refused is None else plan.edges.refused.action
+    for action in plan.edges.actions:
+        if isinstance(action, Trap) or action.value is None:
+            continue
+        if _reads(action.value, (TrapNumber,) if action is refused else (RefusalValue,)):
+            yield "an edge reads the value of another"
 
 
-def _reads_trap_number(value: Expression) -> bool:
+def _reads(value: Expression, kinds: tuple[type, ...]) -> bool:
     if isinstance(value, Binary):
-        return _reads_trap_number(value.left) or _reads_trap_number(value.right)
-    return isinstance(value, TrapNumber)
-
-
-def _actions(plan: Plan) -> Iterator[object]:
-    if plan.edges.carry is not None:
-        yield plan.edges.carry
-    if plan.edges.fault is not None:
-        yield plan.edges.fault
-    for _, action in plan.edges.vectors:
-        yield action
+        return _reads(value.left, kinds) or _reads(value.right, kinds)
+    return isinstance(value, kinds)
 
 
 def _check_loads(plan: Plan) -> Iterator[str]:
@@ -117,7 +140,9 @@ def _check_loads(plan: Plan) -> Iterator[str]:
             if not 0 <= fill.low <= fill.high <= 63 or written & mask:
                 yield f"fills of {load.register} overlap"
             written |= mask
-        if load.kind is not LoadKind.OPERAND and parameters_of(load.value):
+        if load.kind is not LoadKind.OPERAND and parameters_of(load.value) - {
+            plan.version_parameter
+        }:
             yield f"{load.kind.value} {load.register} is not constant"
     if not 1 <= len(plan.instruction.code) <= 15:
         yield "the instruction has no bytes"
@@ -127,22 +152,50 @@ def _check_destroyed(plan: Plan) -> Iterator[str]:
     for name in plan.destroyed:
         if name not in REGISTERS or name == "rsp":
             yield f"{name} cannot be destroyed"
-    if plan.status.register not in plan.destroyed:
+    if plan.status is not None and plan.status.register not in plan.destroyed:
         yield "the status register is not among the destroyed"
+    refused = plan.edges.refused
+    if refused is not None and refused.place.register not in plan.destroyed:
+        yield "the register that tells of a refusal is not among the destroyed"
+    if plan.returns_carry and (plan.edges.carry is not None or not plan.instruction.sets_carry):
+        yield "the carry flag is an output and an outcome, or nothing"
     for delivery in plan.deliveries:
-        if delivery.place.register not in plan.destroyed:
+        if delivery.place.register not in plan.destroyed | {CARRY_FLAG}:
             yield f"output {delivery.name} is in a register that nothing changes"
     if plan.edges.carry is not None and not plan.instruction.sets_carry:
         yield "a carry edge without carry"
     if (plan.edges.fault is not None or plan.edges.vectors) and not plan.instruction.may_fault:
         yield "a fault edge without fault"
-    for action in _actions(plan):
+    for action in plan.edges.actions:
         value = action.value if isinstance(action, ReturnValue | CallSymbol) else None
         if value is not None and parameters_of(value):
             yield "an action reads a parameter"
 
 
+def _check_exposure(plan: Plan) -> Iterator[str]:
+    """What the other side sees is what the plan says: the mask, and a value for each register."""
+    if plan.exposed is None:
+        if any(load.kind is LoadKind.ZERO for load in plan.loads):
+            yield "a register is zeroed and nothing exposes it"
+        return
+    mask = sum(1 << REGISTERS[name].number for name in plan.exposed)
+    masks = [load for load in plan.loads if load.value == Constant(mask)]
+    if not any(load.kind is LoadKind.SELECTOR for load in masks):
+        yield f"no selector is the exposure mask {mask:#x}"
+    loaded = {load.register for load in plan.loads}
+    for name in sorted(plan.exposed - loaded):
+        yield f"{name} is exposed with whatever it holds"
+    for name in sorted(plan.exposed - plan.destroyed):
+        yield f"{name} is exposed and not destroyed"
+    for name in sorted(loaded - plan.exposed - NEVER_EXPOSED):
+        yield f"{name} is loaded and not exposed"
+    if plan.exposed & NEVER_EXPOSED:
+        yield "a register is exposed that never is"
+
+
 def _check_again(plan: Plan) -> Iterator[str]:
+    if plan.again and plan.status is None:
+        yield "attempts depend on a status that there is not"
     bound = 1
     loaded = {load.register for load in plan.loads if load.kind is LoadKind.OPERAND}
     for clause in plan.again:
@@ -172,8 +225,14 @@ def _check_again(plan: Plan) -> Iterator[str]:
 def _check_deliveries(plan: Plan) -> Iterator[str]:
     arguments = {argument.name: argument for argument in plan.arguments}
     in_register = [d for d in plan.deliveries if d.argument is None]
-    if (plan.returns is Returns.STATUS_AND_VALUE) != (len(in_register) == 1):
+    returns_value = plan.returns in (Returns.STATUS_AND_VALUE, Returns.VALUE)
+    if returns_value != (len(in_register) == 1):
         yield "what is returned and what is delivered in a register disagree"
+    without = plan.returns in (Returns.VALUE, Returns.NO_STATUS)
+    if plan.returns is not Returns.NOTHING and without != (plan.status is None):
+        yield "what is returned and the status disagree"
+    if plan.status is None and any(a.value for a in plan.edges.actions if not isinstance(a, Trap)):
+        yield "an edge returns a status that there is not"
     if plan.returns is Returns.NOTHING and plan.deliveries:
         yield "a delivery of a call that does not return"
     for delivery in plan.deliveries:
@@ -182,7 +241,17 @@ def _check_deliveries(plan: Plan) -> Iterator[str]:
                 yield f"{delivery.name} has no memory to keep"
             continue
         target = arguments.get(delivery.argument)
-        if target is None or target.kind is ArgumentKind.VALUE:
+        if target is None or target.kind in (ArgumentKind.VALUE, ArgumentKind.IN):
             yield f"{delivery.name} goes through no pointer"
-        if (plan.struct is not None) != (target is not None and target.kind is ArgumentKind.STRUCT):
-            yield f"{delivery.name} and the structure disagree"
+        elif target.kind is ArgumentKind.STRUCT:
+            size = 0 if plan.struct is None else plan.struct.size
+            if delivery.offset + delivery.type.width // 8 > size:
+                yield f"{delivery.name} and the structure disagree"
+        elif delivery.offset + delivery.type.width // 8 > target.size:
+            yield f"{delivery.name} lies past the end of {target.name}"
+    for item in plan.inputs:
+        source = arguments.get(item.argument)
+        if source is None or item.offset is None or source.kind is ArgumentKind.STRUCT:
+            continue
+        if item.offset + item.type.width // 8 > source.size:
+            yield f"{item.name} lies past the end of {source.name}"

@@ -33,20 +33,27 @@ def emit_module(plans: Sequence[Plan], target: Target, main: Source, debug: str)
         add_module_flag(module, 1, "Code Model", 2)
         add_module_flag(module, 1, "override-stack-alignment", 8)  # as the kernel is compiled
     lines = None if debug == "none" else DebugInfo(module, main, only_lines=debug == "lines")
+    without_frame = switch_features(target, ["-frame-pointer"])
     groups = [
-        AttributeGroup(0, function_attributes(target)),
-        AttributeGroup(1, function_attributes(switch_features(target, ["-frame-pointer"]))),
+        AttributeGroup(number, function_attributes(kind, scrub=scrub))
+        for number, (kind, scrub) in enumerate(
+            (kind, scrub) for scrub in (False, True) for kind in (target, without_frame)
+        )
     ]
     externals: dict[str, ir.Function] = {}
     for plan in plans:
         # LLVM loses a value in RBP while RBP is the frame pointer.
-        group = groups[1] if _uses_rbp(plan) else groups[0]
+        group = groups[_uses_rbp(plan) + 2 * plan.scrub]
         FunctionWriter(module, plan, target, group, lines, externals).write()
     return f'source_filename = "{name}"\n{module_text(module, groups)}'
 
 
-def function_attributes(target: Target) -> list[str]:
-    """The attributes of every function for a target, as LLVM spells them."""
+def function_attributes(target: Target, *, scrub: bool = False) -> list[str]:
+    """The attributes of every function for a target, as LLVM spells them.
+
+    With `scrub` each return clears the registers that the function used and its caller does not
+    expect back, but for those that it returns a value in.
+    """
     on = target.features
     features = [] if "simd" in on else [_KERNEL_FEATURES]
     features += ["+harden-sls-ret", "+harden-sls-ijmp"] if "sls" in on else []
@@ -60,6 +67,8 @@ def function_attributes(target: Target) -> list[str]:
         '"no-jump-tables"="true"',
         '"target-cpu"="x86-64"',
     ]
+    if scrub:
+        attributes.append('"zero-call-used-regs"="used-gpr"')
     if features:
         attributes.append(f'"target-features"="{",".join(features)}"')
     return attributes

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from seamir.ir.leaf import Plan
 from seamir.llvm.parking import park
-from seamir.model.registers import ABI_ORDER, REGISTERS
+from seamir.model.registers import ABI_ORDER, CARRY_FLAG, REGISTERS
 from seamir.targets import Target
 
 
@@ -42,19 +42,26 @@ def call_assembly(plan: Plan, target: Target) -> CallAssembly:
     that are only loaded keep their value.
     """
     parked, inputs = park(plan)
-    results = {plan.status.register} | {d.place.register for d in plan.deliveries}
+    results = {d.place.register for d in plan.deliveries} - {CARRY_FLAG}
+    if plan.status is not None:
+        results.add(plan.status.register)
+    if plan.edges.refused is not None:
+        results.add(plan.edges.refused.place.register)
     if has_fault_edge(plan):
         results.add("rax")  # the fixup leaves the vector there
     results |= plan.destroyed & set(inputs)
     results |= set(parked.values())
     outputs = tuple(sorted(results, key=lambda name: ABI_ORDER[name]))
+    if plan.returns_carry:
+        outputs += (CARRY_FLAG,)
     clobbers = sorted(plan.destroyed - results, key=lambda name: REGISTERS[name].number)
     edges = []
     if plan.edges.carry is not None:
         edges.append("carry")
     if has_fault_edge(plan):
         edges.append("fault")
-    parts = [f"={{{name}}}" for name in outputs]
+    # The carry flag is moved into a register of the compiler's choice: all others have a purpose.
+    parts = ["=r" if name == CARRY_FLAG else f"={{{name}}}" for name in outputs]
     parts += [f"{{{name}}}" for name in inputs]
     parts += ["!i"] * len(edges)
     parts += [f"~{{{name}}}" for name in clobbers]
@@ -64,11 +71,11 @@ def call_assembly(plan: Plan, target: Target) -> CallAssembly:
     parts += ["~{flags}"]
     first_label = len(outputs) + len(inputs)
     labels = {edge: f"${{{first_label + index}:l}}" for index, edge in enumerate(edges)}
-    text = _text(plan, target, labels)
+    text = _text(plan, target, labels, outputs)
     return CallAssembly(text, ",".join(parts), outputs, inputs, tuple(edges), parked)
 
 
-def _text(plan: Plan, target: Target, labels: dict[str, str]) -> str:
+def _text(plan: Plan, target: Target, labels: dict[str, str], outputs: tuple[str, ...]) -> str:
     code = ",".join(f"0x{byte:02x}" for byte in plan.instruction.code)
     lines = []
     if "fault" in labels:
@@ -84,6 +91,8 @@ def _text(plan: Plan, target: Target, labels: dict[str, str]) -> str:
         ]
     else:
         lines.append(f".byte {code}")
+    if CARRY_FLAG in outputs:
+        lines.append(f"setc ${{{outputs.index(CARRY_FLAG)}:b}}")
     if "carry" in labels:
         lines.append(f"jc {labels['carry']}")
     return "\n".join(lines)

@@ -14,12 +14,14 @@ from llvmlite import ir
 
 from seamir.ir.leaf import (
     Again,
+    Bound,
     CallSymbol,
     CarryRegister,
     Check,
     Delivery,
     Input,
     Plan,
+    Refusal,
     Returns,
     ReturnValue,
     Trap,
@@ -52,6 +54,7 @@ from seamir.llvm.values import (
     take_bits,
 )
 from seamir.model.expressions import Expression
+from seamir.model.registers import CARRY_FLAG
 from seamir.source import Span
 from seamir.targets import Target
 
@@ -121,8 +124,8 @@ class FunctionWriter:
     def _branch(self, condition: ir.Value, unlikely: ir.Block, likely: ir.Block) -> None:
         self._builder.cbranch(condition, unlikely, likely).set_weights([UNLIKELY, LIKELY])
 
-    def _value(self, value: Expression, trap_number: ir.Value | None = None) -> ir.Value:
-        return expression(self._builder, value, self._values, trap_number)
+    def _value(self, value: Expression, edge_value: ir.Value | None = None) -> ir.Value:
+        return expression(self._builder, value, self._values, edge_value)
 
     # -- the function
 
@@ -136,6 +139,8 @@ class FunctionWriter:
         attempt = self._begin_attempts(operands)
         state = {**operands, **attempt.state}
         results = self._call(state)
+        if self._plan.edges.refused is not None:
+            self._refuse(self._plan.edges.refused, results)
         if self._plan.again:
             self._ask_again(attempt, state, results)
         self._deliver(results)
@@ -144,6 +149,26 @@ class FunctionWriter:
     def _input(self, item: Input) -> ir.Value:
         """The value of an input; code for it in the present block, where LLVM keeps its line."""
         self._at(item.span)
+        if item.bound is not None:
+            return self._bounded(item, item.bound)
+        return self._extended(item)
+
+    def _bounded(self, item: Input, bound: Bound) -> ir.Value:
+        """An element that is read only if there are so many."""
+        count = ir.Constant(I64, bound.index)
+        is_there = self._builder.icmp_unsigned(">", self._values[bound.count], count)
+        before, there, after = self._builder.block, self._block("there"), self._block("read")
+        self._builder.cbranch(is_there, there, after)
+        self._builder.position_at_end(there)
+        value = self._extended(item)
+        self._builder.branch(after)
+        self._builder.position_at_end(after)
+        result = self._builder.phi(I64)
+        result.add_incoming(value, there)
+        result.add_incoming(ir.Constant(I64, bound.otherwise), before)
+        return result
+
+    def _extended(self, item: Input) -> ir.Value:
         value = self._read(item)
         if item.type.extension == "none":
             return value if item.type.c_base != "ptr" else self._builder.ptrtoint(value, I64)
@@ -212,9 +237,11 @@ class FunctionWriter:
         assembly = self._assembly
         self._at(self._plan.span)
         kinds = [I64] * len(assembly.inputs)
-        result = ir.LiteralStructType([I64] * len(assembly.outputs))
+        widths = [I8 if name == CARRY_FLAG else I64 for name in assembly.outputs]
+        result = ir.LiteralStructType(widths)
         single = len(assembly.outputs) == 1
-        function = ir.FunctionType(I64 if single else result, kinds)
+        returned = ir.VoidType() if not widths else widths[0] if single else result
+        function = ir.FunctionType(returned, kinds)
         code = ir.InlineAsm(function, escape(assembly.text), assembly.constraints, side_effect=True)
         waiting = {
             register: self._builder.ptrtoint(self._arguments[name], I64)
@@ -239,10 +266,17 @@ class FunctionWriter:
         self._builder.position_at_end(completed)
         self._at(self._plan.span)
         self._collect_parked(value)
-        needed = {self._plan.status.register} | {d.place.register for d in self._plan.deliveries}
-        needed |= {s.register for c in self._plan.again for s in c.steps
-                   if isinstance(s, CarryRegister)}  # fmt: skip
-        return self._unpack(value, assembly, [r for r in assembly.outputs if r in needed])
+        return self._unpack(value, assembly, [r for r in assembly.outputs if r in self._needed()])
+
+    def _needed(self) -> set[str]:
+        """The registers whose value after the call is used."""
+        plan = self._plan
+        needed = {delivery.place.register for delivery in plan.deliveries}
+        needed |= {s.register for c in plan.again for s in c.steps if isinstance(s, CarryRegister)}
+        needed |= set() if plan.status is None else {plan.status.register}
+        return needed | (
+            set() if plan.edges.refused is None else {plan.edges.refused.place.register}
+        )
 
     def _collect_parked(self, value: ir.Value) -> None:
         """From here on, pointers are read from the registers they were parked in."""
@@ -253,12 +287,17 @@ class FunctionWriter:
     def _unpack(
         self, value: ir.Value, assembly: CallAssembly, registers: Sequence[str]
     ) -> dict[str, ir.Value]:
-        if len(assembly.outputs) == 1:
-            return {assembly.outputs[0]: value}
-        return {
-            register: self._builder.extract_value(value, assembly.outputs.index(register))
-            for register in registers
+        """Results of the call by register, each in 64 bits."""
+        single = len(assembly.outputs) == 1
+        found = {
+            name: value
+            if single
+            else self._builder.extract_value(value, assembly.outputs.index(name))
+            for name in registers
         }
+        if CARRY_FLAG in found:
+            found[CARRY_FLAG] = self._builder.zext(found[CARRY_FLAG], I64)
+        return found
 
     # -- edges
 
@@ -287,19 +326,17 @@ class FunctionWriter:
         else:
             self._action(edges.fault, trap_number)
 
-    def _action(
-        self, action: ReturnValue | Trap | CallSymbol, trap_number: ir.Value | None
-    ) -> None:
+    def _action(self, action: ReturnValue | Trap | CallSymbol, edge_value: ir.Value | None) -> None:
         self._at(action.span)
         if isinstance(action, Trap):
             self._trap()
         elif isinstance(action, ReturnValue):
-            self._fail(self._value(action.value, trap_number))
+            self._fail(self._value(action.value, edge_value))
         else:
-            self._call_symbol(action, trap_number)
+            self._call_symbol(action, edge_value)
 
-    def _call_symbol(self, action: CallSymbol, trap_number: ir.Value | None) -> None:
-        value = None if action.value is None else self._value(action.value, trap_number)
+    def _call_symbol(self, action: CallSymbol, edge_value: ir.Value | None) -> None:
+        value = None if action.value is None else self._value(action.value, edge_value)
         self._deliver_incomplete()
         self._at(action.span)
         self._builder.call(self._external(action.symbol), [])
@@ -357,6 +394,18 @@ class FunctionWriter:
         self._deliver_incomplete()
         self._at(self._plan.span)
         self._return(status, ir.Constant(I64, 0))
+
+    def _refuse(self, refusal: Refusal, results: dict[str, ir.Value]) -> None:
+        """Leaves to the refused edge unless the place says that the other side was reached."""
+        self._at(refusal.action.span)
+        found = take_bits(self._builder, results[refusal.place.register], refusal.place)
+        value = ir.Constant(I64, refusal.value)
+        is_refused = self._builder.icmp_unsigned("!=", found, value)
+        refused, reached = self._block("refused"), self._block("reached")
+        self._branch(is_refused, refused, reached)
+        self._builder.position_at_end(refused)
+        self._action(refusal.action, found)
+        self._builder.position_at_end(reached)
 
     # -- another attempt
 
@@ -421,8 +470,10 @@ class FunctionWriter:
 
     # -- statuses
 
-    def _status(self, results: dict[str, ir.Value]) -> ir.Value:
+    def _status(self, results: dict[str, ir.Value]) -> ir.Value | None:
         place = self._plan.status
+        if place is None:
+            return None
         return take_bits(self._builder, results[place.register], place)
 
     # -- deliveries
@@ -444,7 +495,7 @@ class FunctionWriter:
         self._return(status, in_register)
 
     def _output(
-        self, delivery: Delivery, status: ir.Value, results: dict[str, ir.Value]
+        self, delivery: Delivery, status: ir.Value | None, results: dict[str, ir.Value]
     ) -> ir.Value:
         """The value of an output, 0 where its condition does not hold."""
         self._at(delivery.span)
@@ -490,8 +541,12 @@ class FunctionWriter:
             narrow = value if width is I64 else self._builder.trunc(value, width)
         self._builder.store(narrow, self._address(pointer, delivery.offset))
 
-    def _return(self, status: ir.Value, value: ir.Value | None) -> None:
-        if self._plan.returns is Returns.STATUS_AND_VALUE:
+    def _return(self, status: ir.Value | None, value: ir.Value | None) -> None:
+        if self._plan.returns is Returns.NO_STATUS:
+            self._builder.ret_void()
+        elif self._plan.returns is Returns.VALUE:
+            self._builder.ret(value)
+        elif self._plan.returns is Returns.STATUS_AND_VALUE:
             pair = ir.Constant(return_type(self._plan), ir.Undefined)
             pair = self._builder.insert_value(pair, status, 0)
             second = ir.Constant(I64, 0) if value is None else value

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import permutations
 
-from seamir.ir.leaf import ArgumentKind, Plan
+from seamir.ir.leaf import Plan
 from seamir.model.expressions import ParameterValue
 
 # Where the first six arguments of a C function arrive: System V ABI, section 3.2.3.
@@ -35,7 +35,9 @@ def park(plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
         return {}, tuple(register for register, _ in moves)
     used = plan.destroyed | {load.register for load in plan.loads}
     free = tuple(name for name in _PARKING if name not in used)
-    names = [a.name for a in plan.arguments if a.kind is not ArgumentKind.VALUE]
+    # Only what is stored through afterwards has to wait.
+    written = {delivery.argument for delivery in plan.deliveries}
+    names = [argument.name for argument in plan.arguments if argument.name in written]
     chosen = _choose(moves, tuple(arrivals.get(name) for name in names), free)
     parked = {name: place for name, place in zip(names, chosen, strict=True) if place is not None}
     waiting = tuple((place, arrivals.get(name)) for name, place in parked.items())

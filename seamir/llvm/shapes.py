@@ -25,7 +25,7 @@ def argument_type(argument: Argument) -> ir.Type:
 
 def return_type(plan: Plan) -> ir.Type:
     """The type that the function returns."""
-    if plan.returns is Returns.NOTHING:
+    if plan.returns in (Returns.NOTHING, Returns.NO_STATUS):
         return ir.VoidType()
     if plan.returns is Returns.STATUS_AND_VALUE:
         return ir.LiteralStructType([I64, I64])

@@ -11,7 +11,13 @@ from collections.abc import Mapping, Sequence
 from llvmlite import ir
 
 from seamir.model.entities import Bits
-from seamir.model.expressions import Constant, Expression, ParameterValue, TrapNumber
+from seamir.model.expressions import (
+    Constant,
+    Expression,
+    ParameterValue,
+    RefusalValue,
+    TrapNumber,
+)
 from seamir.model.registers import ALL_BITS, slice_mask
 from seamir.model.statuses import Match, StatusTest
 from seamir.model.types import Type, extend
@@ -24,17 +30,17 @@ def expression(
     builder: ir.IRBuilder,
     value: Expression,
     parameters: Mapping[str, ir.Value],
-    trap_number: ir.Value | None = None,
+    edge_value: ir.Value | None = None,
 ) -> ir.Value:
-    """The value of an expression."""
+    """The value of an expression; `edge_value` is what the edge knows, such as the vector."""
     if isinstance(value, Constant):
         return ir.Constant(I64, value.value)
     if isinstance(value, ParameterValue):
         return parameters[value.name]
-    if isinstance(value, TrapNumber):
-        return trap_number
-    left = expression(builder, value.left, parameters, trap_number)
-    right = expression(builder, value.right, parameters, trap_number)
+    if isinstance(value, TrapNumber | RefusalValue):
+        return edge_value
+    left = expression(builder, value.left, parameters, edge_value)
+    right = expression(builder, value.right, parameters, edge_value)
     make = {
         "|": builder.or_,
         "+": builder.add,
