@@ -66,7 +66,7 @@ def _content(writes: Sequence[Write]) -> dict[int, int]:
 
 
 def _narrow(plan: Plan, value: int | None) -> int | None:
-    """The part of RDX that the returned output's type has."""
+    """The part of the returned register that the output's type has."""
     if value is None:
         return None
     width = next(d.type.width for d in plan.deliveries if d.argument is None)

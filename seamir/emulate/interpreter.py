@@ -26,12 +26,13 @@ from seamir.model.entities import (
     Bits,
     CallSymbol,
     CarryRegister,
+    Refusal,
     ReturnValue,
     SetBits,
     Trap,
 )
 from seamir.model.expressions import evaluate
-from seamir.model.registers import ALL_BITS, slice_mask
+from seamir.model.registers import ALL_BITS, CARRY_FLAG, slice_mask
 from seamir.model.types import Type, extend
 
 
@@ -40,10 +41,10 @@ class Run:
     """What could be observed of one call of a wrapper.
 
     `attempts` has the loaded registers at each execution of the instruction. `status` is what
-    was returned, None if nothing was; `value` is the output returned beside it, as wide as its
-    type, None if there is none. `trapped`: it ended in ud2, or in a function that does not
-    return. `called` are the functions called. `writes` are the stores to the caller's memory, in
-    order. `escaped_fault` is the vector of a fault that the wrapper has no edge for.
+    was returned, None if nothing was; `value` is the output returned beside it, or in its place,
+    as wide as its type, None if there is none. `trapped`: it ended in ud2, or in a function that
+    does not return. `called` are the functions called. `writes` are the stores to the caller's
+    memory, in order. `escaped_fault` is the vector of a fault that the wrapper has no edge for.
     """
 
     attempts: tuple[Mapping[str, int], ...]
@@ -65,13 +66,18 @@ def interpret(
     Raises MemoryAccessError if a pointer leads outside `memory`, and ValueError if the other side
     does what the plan says it cannot.
     """
-    call = _Call(plan, arguments, memory, read_inputs(plan.inputs, arguments, memory))
     for check in plan.checks:
-        if not keeps_promise(check.promise, call.inputs[check.input]):
-            return call.refuse(check)
+        tested = [item for item in plan.inputs if item.name == check.input]
+        value = read_inputs(tested, arguments, memory)[check.input]
+        if not keeps_promise(check.promise, value):
+            return _Call(plan, arguments, memory, {}).fail(check)
+    call = _Call(plan, arguments, memory, read_inputs(plan.inputs, arguments, memory))
     attempts, outcome, registers = call.attempt_until_final(other_side)
     match outcome:
         case Completed():
+            refused = plan.edges.refused
+            if refused is not None and is_refused(refused, registers):
+                return call.give_up(attempts, refused.action, _bits(registers, refused.place))
             return call.complete(attempts, registers)
         case Carry():
             return call.give_up(attempts, plan.edges.carry, 0)
@@ -88,9 +94,15 @@ def interpret(
 def read_inputs(
     inputs: Sequence[Input], arguments: Mapping[str, int], memory: Memory
 ) -> dict[str, int]:
-    """The value of each input at entry, extended to 64 bits by the rule of its type."""
+    """The value of each input at entry, extended to 64 bits by the rule of its type.
+
+    Of an array with a run-time bound only the elements that are there are read.
+    """
     values: dict[str, int] = {}
     for item in inputs:
+        if item.bound is not None and values[item.bound.count] <= item.bound.index:
+            values[item.name] = item.bound.otherwise
+            continue
         raw = arguments[item.argument]
         if item.offset is not None:
             raw = int.from_bytes(memory.read(raw + item.offset, item.type.width // 8), "little")
@@ -139,6 +151,9 @@ class _Call:
             for write in outcome.memory:
                 self.memory.change(write.address, write.data)
             registers = _registers_after(plan, loaded, outcome)
+            refused = plan.edges.refused
+            if plan.status is None or (refused is not None and is_refused(refused, registers)):
+                return tuple(attempts), outcome, registers
             clause = grant(plan.again, budgets, _bits(registers, plan.status))
             if clause is None:
                 return tuple(attempts), outcome, registers
@@ -162,7 +177,7 @@ class _Call:
 
     # -- the ends of a call
 
-    def refuse(self, check: Check) -> Run:
+    def fail(self, check: Check) -> Run:
         """A check failed: its status is returned, or ud2, without an attempt."""
         if check.status is None:
             return self._trap(())
@@ -172,20 +187,27 @@ class _Call:
         self, attempts: tuple[Mapping[str, int], ...], registers: Mapping[str, int]
     ) -> Run:
         """The last attempt completed: its status is returned and its outputs are delivered."""
-        return self._end(attempts, _bits(registers, self.plan.status), registers)
+        place = self.plan.status
+        if place is not None:
+            return self._end(attempts, _bits(registers, place), registers)
+        if self.plan.returns is Returns.NOTHING:
+            return self._trap(attempts)
+        value = self._deliver(registers)
+        return Run(attempts, value=value, writes=tuple(self.memory.writes))
 
     def give_up(
-        self, attempts: tuple[Mapping[str, int], ...], action: Action | None, trap_number: int
+        self, attempts: tuple[Mapping[str, int], ...], action: Action | None, edge_value: int
     ) -> Run:
         """The last attempt did not complete: the edge's action decides.
 
-        A wrapper with an edge for some vectors only gets the other faults too, and traps.
+        `edge_value` is the vector of a fault, or what was found where a refusal shows. A wrapper
+        with an edge for some vectors only gets the other faults too, and traps.
         """
         match action:
             case ReturnValue(value):
-                return self._end(attempts, evaluate(value, self.inputs, trap_number), None)
+                return self._end(attempts, evaluate(value, self.inputs, edge_value), None)
             case CallSymbol(symbol, value):
-                status = None if value is None else evaluate(value, self.inputs, trap_number)
+                status = None if value is None else evaluate(value, self.inputs, edge_value)
                 return self._end(attempts, status, None, called=(symbol,))
             case Trap() | None:
                 return self._trap(attempts)
@@ -219,7 +241,7 @@ class _Call:
     # -- deliveries
 
     def _deliver(self, registers: Mapping[str, int] | None) -> int | None:
-        """Delivers each output in order; returns the one that goes into RDX, if any."""
+        """Delivers each output in order; returns the one that is returned, if any."""
         returned: int | None = None
         for delivery in self.plan.deliveries:
             value = self._value_of(delivery, registers)
@@ -239,9 +261,10 @@ class _Call:
         """The value of an output, as wide as its type; None: the place keeps what it holds."""
         if registers is None:
             return None if delivery.keep else 0
-        status = _bits(registers, self.plan.status)
-        if delivery.test is not None and not delivery.test.holds(status):
-            return 0
+        if delivery.test is not None:
+            assert self.plan.status is not None  # a condition is about the status
+            if not delivery.test.holds(_bits(registers, self.plan.status)):
+                return 0
         place, kind = delivery.place, delivery.type
         value = extend(_bits(registers, place), place.width, kind.signed)
         return value & slice_mask(0, kind.width - 1)
@@ -264,10 +287,16 @@ def grant(clauses: Sequence[Again], budgets: list[int], status: int) -> Again | 
     return None
 
 
+def is_refused(refused: Refusal, registers: Mapping[str, int]) -> bool:
+    """Whether the registers say that the other side was not reached."""
+    return _bits(registers, refused.place) != refused.value
+
+
 def _registers_after(plan: Plan, loaded: Mapping[str, int], outcome: Completed) -> dict[str, int]:
     """What is known of the registers once an attempt completed."""
     kept = {name: value for name, value in loaded.items() if name not in plan.destroyed}
-    return {**kept, **outcome.registers}
+    carry = {CARRY_FLAG: int(outcome.carry)} if plan.returns_carry else {}
+    return {**kept, **outcome.registers, **carry}
 
 
 def _register(registers: Mapping[str, int], name: str) -> int:

@@ -190,8 +190,12 @@ class Machine:
             call.problems.append("the direction flag is set at return")
         if call.plan.returns is Returns.NOTHING:
             call.problems.append("it returned and must not")
-        pair = call.plan.returns is Returns.STATUS_AND_VALUE
-        return _execution(call, final[RAX], final[RDX] if pair else None)
+        returns = call.plan.returns
+        if call.plan.scrub:
+            call.problems += _unscrubbed(returns, entry, final)
+        status = None if returns in (Returns.VALUE, Returns.NO_STATUS) else final[RAX]
+        value = {Returns.STATUS_AND_VALUE: final[RDX], Returns.VALUE: final[RAX]}.get(returns)
+        return _execution(call, status, value)
 
     # -- hooks
 
@@ -231,10 +235,11 @@ class Machine:
             case Fault(vector):
                 self._fault(call, values, vector)
                 return
-            case Completed(known, memory):
+            case Completed(known, memory, flag):
                 for write in memory:
                     self._processor.write_memory(write.address, write.data)
                 carry = None if plan.edges.carry is None else False
+                carry = flag if plan.returns_carry else carry
                 self._destroy(call, values, plan.destroyed, carry)
                 for name, value in known.items():
                     values[_INDEX[name]] = value
@@ -341,9 +346,21 @@ def _execution(call: _Call, status: int | None, value: int | None) -> Execution:
     )
 
 
+def _unscrubbed(returns: Returns, entry: list[int], final: list[int]) -> list[str]:
+    """Registers that hold at return neither 0 nor what the caller had there.
+
+    Only those that callers do not expect back: for others a difference is a problem anyway.
+    """
+    returned = {"rax"} | ({"rdx"} if returns is Returns.STATUS_AND_VALUE else set())
+    return [
+        f"{name} is {final[_INDEX[name]]:#x} at return and should be scrubbed"
+        for name in _CALLER_SAVED
+        if name not in returned and final[_INDEX[name]] not in (0, entry[_INDEX[name]])
+    ]
+
+
 def _symbols_without_return(plan: Plan) -> frozenset[str]:
     """The symbols that the plan calls as functions that do not return."""
-    edges = [plan.edges.carry, plan.edges.fault, *(action for _, action in plan.edges.vectors)]
-    calls = [action for action in edges if isinstance(action, CallSymbol)]
+    calls = [action for action in plan.edges.actions if isinstance(action, CallSymbol)]
     returning = {action.symbol for action in calls if action.value is not None}
     return frozenset({action.symbol for action in calls} - returning)

@@ -30,10 +30,12 @@ class Completed:
     A register of Plan.destroyed that is not named holds anything afterwards: name all that
     matter, with the value it was loaded with for one that the other side leaves alone. `memory`
     is what the other side wrote; it may do so only where the plan says that memory is destroyed.
+    `carry` is the carry flag, where that is an output. A call is refused if the registers say so.
     """
 
     registers: Mapping[str, int]
     memory: tuple[Write, ...] = ()
+    carry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,9 @@ class Memory:
 def check_outcome(plan: Plan, outcome: Outcome) -> None:
     """Raises ValueError if a conduit cannot behave so, which is a mistake in the script."""
     match outcome:
-        case Completed(registers, memory):
+        case Completed(registers, memory, carry):
+            if carry and not plan.returns_carry:
+                raise ValueError(f"{plan.symbol}: the carry flag is no output")
             extra = sorted(set(registers) - plan.destroyed)
             if extra:
                 raise ValueError(f"{plan.symbol}: the other side preserves {', '.join(extra)}")
