@@ -19,6 +19,7 @@ from seamir.emit.rows import (
     is_in_out,
     operand_rows,
     output_rows,
+    register_words,
     show_bits,
     source_of,
     span_of,
@@ -31,6 +32,7 @@ from seamir.ir.leaf import (
     Check,
     LoadKind,
     Plan,
+    Refusal,
     Returns,
     ReturnValue,
     Trap,
@@ -70,6 +72,7 @@ __all__ = [
     "output_rows",
     "output_words",
     "promise_words",
+    "register_words",
     "show_bits",
     "show_number",
     "status_words",
@@ -77,6 +80,7 @@ __all__ = [
     "vector_name",
 ]
 
+_WAYS = {LoadKind.PRELOAD: "preset", LoadKind.ZERO: "zeroed"}
 _MNEMONICS = {vector: name for name, vector in FAULT_VECTORS.items()}
 
 
@@ -149,7 +153,9 @@ def leaf_words(plan: Plan) -> str:
     words = plain(plan.leaf)
     if plan.number is not None:
         words += f", leaf {show_number(plan.number)}"
-    if plan.version:
+    if plan.version_parameter is not None:
+        words += f" version @{plan.version_parameter}"
+    elif plan.version:
         words += f" version {plan.version}"
     return f"{words}, by {plain(plan.conduit.name)}"
 
@@ -205,15 +211,25 @@ def edges_of(plan: Plan, target: Target) -> tuple[tuple[str, Action], ...]:
     edges: list[tuple[str, Action]] = []
     if plan.edges.carry is not None:
         edges.append(("if the carry flag is set", plan.edges.carry))
+    refusal = plan.edges.refused
+    refused = [] if refusal is None else [(_refused_words(refusal), refusal.action)]
     if no_fault_reason(plan, target) is not None:
-        return tuple(edges)
+        return (*edges, *refused)
     edges += [(f"on {vector_name(vector)}", action) for vector, action in plan.edges.vectors]
     if plan.edges.fault is not None:
         is_named = _reads_vector(plan.edges.fault)
         other = "any other" if plan.edges.vectors else "" if is_named else "an"
         words = ["on", other, "exception", "trapnr" if is_named else ""]
         edges.append((" ".join(word for word in words if word), plan.edges.fault))
-    return tuple(edges)
+    return (*edges, *refused)
+
+
+def _refused_words(refusal: Refusal) -> str:
+    """When a call counts as refused; a value with a name is called by it."""
+    named = [code.name for f in refusal.families for code in f.codes.values()
+             if refusal.value in code.values]  # fmt: skip
+    value = named[0] if named else show_number(refusal.value)
+    return f"if {refusal.place} is not {plain(value)}, so that the other side was not reached,"
 
 
 def _reads_vector(action: Action) -> bool:
@@ -291,7 +307,9 @@ def outcome_lines(plan: Plan, target: Target) -> tuple[str, ...]:
     lines.append(attempt_sentence(plan) or "One attempt.")
     if plan.returns is Returns.NOTHING:
         lines.append("Never returns: if the call comes back, executes ud2.")
-    else:
+    elif plan.returns is Returns.VALUE:
+        lines.append(f"Once the call completed: returns {plan.deliveries[0].place}.")
+    elif plan.status is not None:
         lines.append(f"Once the call completed: returns the status in {plan.status}.")
     return tuple(line for line in lines if line)
 
@@ -311,6 +329,8 @@ def contract_sentences(plan: Plan, target: Target) -> tuple[str, ...]:
         lines.append(f"Deprecated: {plain(said.deprecated)}" if said.deprecated else "Deprecated.")
     lines += [note_words(note) for note in said.notes]
     lines += _conduit_sentences(plan)
+    if said.alias_of is not None:
+        lines.append(f"The same leaf as {plain(said.alias_of)}, with other operands.")
     if said.effect is not None:
         lines.append(f"{_capital(plain(said.effect))} effect.")
     if said.since is not None:
@@ -330,6 +350,11 @@ def _conduit_sentences(plan: Plan) -> list[str]:
     lines = [note_words(note) for note in plan.conduit.notes]
     if plan.destroys_simd:
         lines.append("The other side may change vector registers.")
+    if plan.exposed is not None:
+        names = register_words(sorted(plan.exposed, key=abi_order))
+        lines.append(f"The other side sees {names} and no other register.")
+    if plan.scrub:
+        lines.append("At return no register but those returned has a value of the other side.")
     return lines
 
 
@@ -359,10 +384,10 @@ def operand_table(plan: Plan) -> tuple[str, ...]:
     for row in operand_rows(plan):
         source = source_of(plan, row)
         value = f"{row.filled_by} ({source})" if source else row.filled_by
-        rows.append(("preset" if row.kind is LoadKind.PRELOAD else "in", row.place, value, ""))
+        rows.append((_WAYS.get(row.kind, "in"), row.place, value, ""))
     for output in output_rows(plan):
         rows.append(("out", output.place, plain(output.destination), output_words(output)))
-    if plan.returns is not Returns.NOTHING:
+    if plan.returns is not Returns.NOTHING and plan.status is not None:
         rows.append(("out", str(plan.status), "status", ""))
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
     return tuple(

@@ -28,8 +28,10 @@ from seamir.emit.contract import (
     output_rows,
     output_words,
     promise_words,
+    register_words,
     uncaught_sentence,
 )
+from seamir.emit.header_layouts import layouts
 from seamir.emit.header_statuses import families_of, status_blocks
 from seamir.emit.header_types import (
     accessors,
@@ -40,6 +42,7 @@ from seamir.emit.header_types import (
     typedefs,
     visible_types,
 )
+from seamir.emit.rows import abi_order
 from seamir.emit.text import (
     COLUMNS,
     block_comment,
@@ -120,6 +123,7 @@ def emit_header(plans: Sequence[Plan], target: Target, stem: str, source_name: s
         [*described_types(plans), *typedefs(kinds, names)],
         assumptions(plans, kinds),
         *accessors(plans, kinds, names),
+        *layouts(plans, names, sink),
         *structures(plans, names, sink),
         *_conduits(plans),
         *(_function(plan, target, names) for plan in plans),
@@ -148,6 +152,7 @@ def _conduit(plan: Plan) -> list[str]:
     code = conduit.instruction.code.hex(" ")
     families = ", ".join(family.name for family in conduit.families)
     status = f"status in {conduit.status}" + (f" ({families})" if families else "")
+    status = "no status" if conduit.status is None else status
     blocks = [[f"DOC: Conduit {conduit.name}"]]
     blocks += [wrap_paragraph(line) for line in paragraphs(conduit.doc)]
     fact = f"Instruction {conduit.instruction.name}, {code}; {status}."
@@ -167,20 +172,33 @@ def _function(plan: Plan, target: Target, names: Names) -> list[str]:
 
 def declaration(plan: Plan) -> list[str]:
     """The lines of the function's prototype."""
-    parameters = [declare(_argument_type(plan, a), a.name) for a in plan.arguments]
+    parameters = [declare_argument(plan, argument) for argument in plan.arguments]
     head, tail = f"u64 {plan.symbol}", ";"
     if plan.returns is Returns.STATUS_AND_VALUE:
         head = f"struct {result_tag(plan)} {plan.symbol}"
+    elif plan.returns is Returns.VALUE:
+        head = declare(c_type(plan.deliveries[0].type), plan.symbol)
+    elif plan.returns is Returns.NO_STATUS:
+        head = f"void {plan.symbol}"
     elif plan.returns is Returns.NOTHING:
         head, tail = f"void {plan.symbol}", " __attribute__((noreturn));"
     return prototype(head, parameters, tail, COLUMNS)
 
 
-def _argument_type(plan: Plan, argument: Argument) -> str:
+def declare_argument(plan: Plan, argument: Argument) -> str:
+    """The declaration of a parameter: `hpa_t tdr`, `const u64 uuid[4]`, `struct regs *regs`."""
     if argument.kind is ArgumentKind.STRUCT and plan.struct is not None:
-        return f"struct {plan.struct.name} *"
+        return declare(f"struct {plan.struct.name} *", argument.name)
     spelling = c_type(argument.type)
-    return spelling if argument.kind is ArgumentKind.VALUE else pointer_to(spelling)
+    if argument.layout is not None:
+        spelling = f"struct {argument.layout.name}"
+    if argument.kind is ArgumentKind.VALUE:
+        return declare(spelling, argument.name)
+    if argument.kind is ArgumentKind.IN:
+        spelling = f"{spelling}const" if spelling.endswith("*") else f"const {spelling}"
+    if argument.length is not None and argument.count is None:
+        return f"{declare(spelling, argument.name)}[{argument.length}]"
+    return declare(pointer_to(spelling), argument.name)
 
 
 def _kernel_doc(plan: Plan, target: Target) -> list[str]:
@@ -243,24 +261,37 @@ def _parameter_lines(plan: Plan) -> list[str]:
 
 def _parameter_row(plan: Plan, argument: Argument) -> tuple[str, str]:
     """Where a parameter goes or comes from, and what is said of it."""
-    if argument.kind is ArgumentKind.STRUCT:
+    is_structure = argument.kind is ArgumentKind.STRUCT
+    if is_structure or (argument.layout and argument.name not in _groups(plan, argument)):
         return "", _structure_words(plan, argument)
-    doc = argument_doc(plan, argument)
     inward, since = _input_places(plan, argument)
-    promises = [item.promise for item in plan.inputs if item.argument == argument.name]
-    words = [
-        doc,
-        *(promise_words(kind) for kind in promises if not _is_shown(plan, argument, kind)),
-        since,
-    ]
-    if argument.kind is ArgumentKind.VALUE:
+    outward = [row for row in output_rows(plan) if row.group == argument.name]
+    back = [row.place for row in outward]
+    places = register_words(sorted(back, key=abi_order) if argument.layout else back)
+    words = [argument_doc(plan, argument), *_promises(plan, argument), since]
+    if argument.count is not None:
+        words.append(f"{plain(argument.count)} elements, at most {argument.length}")
+    if argument.kind in (ArgumentKind.VALUE, ArgumentKind.IN):
         return f"in  {inward}", _join(words)
-    row = next(row for row in output_rows(plan) if row.name == argument.name)
+    row = outward[0]
     words += [output_words(row) if not row.in_out else "", "may be NULL" if row.optional else ""]
     if argument.kind is ArgumentKind.OUT:
-        return f"out {row.place}", _join(words)
-    both = f"in/out {inward}" if inward == row.place else f"in {inward}, out {row.place}"
+        return f"out {places}", _join(words)
+    both = f"in/out {inward}" if inward == places else f"in {inward}, out {places}"
     return both, _join(words)
+
+
+def _groups(plan: Plan, argument: Argument) -> set[str]:
+    """The parameters and outputs of the description that an argument stands for."""
+    read = {item.name.split(".")[0] for item in plan.inputs if item.argument == argument.name}
+    return read | {d.group for d in plan.deliveries if d.argument == argument.name}
+
+
+def _promises(plan: Plan, argument: Argument) -> list[str]:
+    """What is promised of the values that an argument brings, each once."""
+    promises = {item.promise for item in plan.inputs if item.argument == argument.name}
+    ordered = sorted(promises, key=lambda kind: kind.name)
+    return [promise_words(kind) for kind in ordered if not _is_shown(plan, argument, kind)]
 
 
 def _is_shown(plan: Plan, argument: Argument, promise: Type) -> bool:
@@ -278,6 +309,10 @@ def _input_places(plan: Plan, argument: Argument) -> tuple[str, str]:
     """The registers that an argument reaches, and since when it does so."""
     rows = input_rows(plan, argument.name)
     places = [_place(row) for row in rows]
+    if argument.layout is not None:
+        places = [register_words(sorted(places, key=abi_order))]
+    elif argument.length is not None:
+        places = [register_words(places)] if places else []
     steps = [step for clause in plan.again for step in clause.steps if not places]
     for step in steps:
         if isinstance(step, SetBits) and argument.name in parameters_of(step.value):
@@ -306,15 +341,24 @@ def _structure_words(plan: Plan, argument: Argument) -> str:
 # -- what it returns
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _return_words(plan: Plan, target: Target) -> str:
     values, others = [], []
     for when, action in edges_of(plan, target):
         if isinstance(action, ReturnValue):
             values.append(f"{plain(show(action.value))} {when}")
         else:
-            others.append(f"{when[:1].upper()}{when[1:]}, {action_words(action)}.")
+            others.append(f"{_capital(when.rstrip(','))}, {action_words(action)}.")
     if plan.returns is Returns.NOTHING:
         return "Never; executes ud2 if the call comes back."
+    if plan.returns is Returns.VALUE:
+        row = output_rows(plan)[0]
+        return " ".join([f"{_capital(plain(row.name))}, from {row.place}.", *others])
+    if plan.status is None:
+        return " ".join(["Nothing.", *others]) if others else ""
     what = f"The status in {plan.status}"
     if plan.returns is Returns.STATUS_AND_VALUE:
         row = output_rows(plan)[0]

@@ -30,7 +30,9 @@ def families_of(plans: Iterable[Plan]) -> list[StatusFamily]:
     """The status families of the plans' conduits, each once, in order of first use."""
     found: list[StatusFamily] = []
     for plan in plans:
-        found += [family for family in plan.conduit.families if family not in found]
+        refused = plan.edges.refused
+        further = () if refused is None else refused.families
+        found += [f for f in (*plan.conduit.families, *further) if f not in found]
     return found
 
 

@@ -17,7 +17,13 @@ from seamir.emit.c_names import (
     c_type,
     declare,
 )
-from seamir.emit.contract import member_words, output_rows, promise_words, show_bits
+from seamir.emit.contract import (
+    member_words,
+    output_rows,
+    promise_words,
+    register_words,
+    show_bits,
+)
 from seamir.emit.text import COLUMNS, block_comment, paragraphs, plain, sentence, wrap
 from seamir.ir.leaf import ArgumentKind, Delivery, Plan, Returns, Struct
 from seamir.model.registers import slice_mask
@@ -37,11 +43,11 @@ def visible_types(plans: Sequence[Plan]) -> list[Type]:
 
 def _types_of(plan: Plan) -> Iterator[Type]:
     for argument in plan.arguments:
-        if argument.kind is not ArgumentKind.STRUCT:
+        if argument.kind is not ArgumentKind.STRUCT and argument.layout is None:
             yield argument.type
     if plan.struct is not None:
         yield from (member.type for member in plan.struct.members)
-    if plan.returns is Returns.STATUS_AND_VALUE:
+    if plan.returns in (Returns.STATUS_AND_VALUE, Returns.VALUE):
         yield from (delivery.type for delivery in plan.deliveries)
 
 
@@ -100,7 +106,7 @@ def assumptions(plans: Sequence[Plan], kinds: Iterable[Type]) -> list[str]:
     return ["/* What the machine code relies on. */", *lines]
 
 
-def _layout_assert(tag: str, size: int, members: Iterable[tuple[str, int]]) -> list[str]:
+def layout_assert(tag: str, size: int, members: Iterable[tuple[str, int]]) -> list[str]:
     """A static assert of a structure's layout; sizes and offsets are in bytes."""
     offsets = [f"__builtin_offsetof(struct {tag}, {name}) == {at}" for name, at in members]
     terms = " &&\n\t      ".join([f"sizeof(struct {tag}) == {size}", *offsets])
@@ -122,7 +128,10 @@ def structures(plans: Sequence[Plan], names: Names, sink: Diagnostics) -> list[l
 
 
 def _layout(struct: Struct) -> tuple[object, ...]:
-    members = tuple((m.name, c_type(m.type), m.type.width, m.offset) for m in struct.members)
+    members = tuple(
+        (m.name, c_type(m.type), m.type.width, m.offset, *([m.length] if m.length else []))
+        for m in struct.members
+    )
     return struct.size, struct.alignment, members
 
 
@@ -142,10 +151,11 @@ def _structure(users: Sequence[Plan], names: Names, sink: Diagnostics) -> list[s
     members = []
     for member in struct.members:
         names.take(member.name, Kind.LOCAL, f"member {member.name}", first.span, "member")
-        members.append((c_type(member.type), member.name, _member_doc(users, member.name)))
-    lines = _define(struct.name, f"outputs of {functions}", members)
+        spelling = f"{member.name}[{member.length}]" if member.length else member.name
+        members.append((c_type(member.type), spelling, _member_doc(users, member.name)))
+    lines = define_structure(struct.name, f"outputs of {functions}", members)
     offsets = [(member.name, member.offset) for member in struct.members]
-    lines += ["", *_layout_assert(struct.name, struct.size, offsets)]
+    lines += ["", *layout_assert(struct.name, struct.size, offsets)]
     what = f"struct {struct.name}"
     return names.once(f"STRUCT_{struct.name}", _layout(struct), what, first.span, lines)
 
@@ -154,22 +164,21 @@ def _member_doc(users: Sequence[Plan], name: str) -> str:
     """Where the member comes from and when it counts; function by function where they differ."""
     said: dict[str, list[str]] = {}
     for plan in users:
-        words = [
-            _output_doc(plan, delivery) for delivery in plan.deliveries if delivery.name == name
-        ]
-        for text in words:
-            said.setdefault(text, []).append(f"{plan.symbol}()")
+        group = [delivery for delivery in plan.deliveries if delivery.group == name]
+        said.setdefault(_output_doc(plan, group), []).append(f"{plan.symbol}()")
     if len(said) == 1:
         return next(iter(said))
     return ". ".join(f"{', '.join(symbols)}: {text}" for text, symbols in said.items())
 
 
-def _output_doc(plan: Plan, delivery: Delivery) -> str:
-    """The register of an output, what it is, and when it counts."""
-    row = next(row for row in output_rows(plan) if row.name == delivery.name)
+def _output_doc(plan: Plan, group: Sequence[Delivery]) -> str:
+    """The registers of an output, what it is, and when it counts."""
+    delivery = group[0]
+    rows = [row for row in output_rows(plan) if row.group == delivery.group]
+    row, places = rows[0], register_words([row.place for row in rows])
     doc = " ".join(paragraphs(delivery.doc) or paragraphs(delivery.type.doc)[:1])
     words = [part for part in (doc.removesuffix("."), member_words(row)) if part]
-    way = f"in/out {row.place}" if row.in_out else row.place
+    way = f"in/out {places}" if row.in_out else places
     return way + (f" - {'; '.join(words)}" if words else "")
 
 
@@ -177,19 +186,20 @@ def _result(plan: Plan, names: Names) -> list[str]:
     tag = result_tag(plan)
     names.take(tag, Kind.TAG, f"the structure that {plan.symbol} returns", plan.span)
     delivery = plan.deliveries[0]
-    value = f"{plain(delivery.name)}, {_output_doc(plan, delivery)}"
+    value = f"{plain(delivery.name)}, {_output_doc(plan, [delivery])}"
     members = [
         ("u64", "status", f"status, {plan.status}"),
         (c_type(delivery.type), "value", value),
     ]
-    lines = _define(tag, f"what {plan.symbol}() returns", members)
-    return [*lines, "", *_layout_assert(tag, 16, (("status", 0), ("value", 8)))]
+    lines = define_structure(tag, f"what {plan.symbol}() returns", members)
+    return [*lines, "", *layout_assert(tag, 16, (("status", 0), ("value", 8)))]
 
 
-def _define(tag: str, summary: str, members: list[tuple[str, str, str]]) -> list[str]:
-    width = max(len(name) for _, name, _ in members) + 3
+def define_structure(tag: str, summary: str, members: list[tuple[str, str, str]]) -> list[str]:
+    names = [name.partition("[")[0] for _, name, _ in members]
+    width = max(len(name) for name in names) + 3
     block = wrap(f"struct {tag} - {summary}")
-    for _, name, doc in members:
+    for name, (_, _, doc) in zip(names, members, strict=True):
         first = f"@{name}:".ljust(width)
         block += wrap(doc, first, " " * width)
     body = [f"\t{declare(spelling, name)};" for spelling, name, _ in members]

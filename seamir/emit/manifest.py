@@ -26,10 +26,11 @@ from seamir.emit.manifest_tables import (
     promise_json,
     value_json,
 )
-from seamir.emit.rows import abi_order, constant_value, is_in_out, show_bits
+from seamir.emit.rows import abi_order, constant_value, is_in_out, is_member, show_bits
 from seamir.ir.leaf import (
     Again,
     Argument,
+    Bound,
     CallSymbol,
     CarryRegister,
     Delivery,
@@ -38,6 +39,8 @@ from seamir.ir.leaf import (
     Load,
     LoadKind,
     Plan,
+    Refusal,
+    Returns,
     ReturnValue,
     SetBits,
     Struct,
@@ -48,7 +51,7 @@ from seamir.model.statuses import StatusTest
 from seamir.targets import Target
 
 SCHEMA = "seamir-manifest"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _COLUMNS = 100  # what fits is written on one line
 _encode = json.JSONEncoder().encode
 
@@ -90,6 +93,7 @@ def emit_manifest(
         "versions": dict(sorted(versions.items())),
         "target": _target(target),
         "types": [tables.type(kind) for kind in tables.types],
+        "layouts": [tables.layout(layout) for layout in tables.layouts],
         "statuses": [tables.family(family) for family in tables.families],
         "wrappers": [
             _wrapper(plan, target, tables, None if costs is None else costs.get(plan.symbol))
@@ -119,6 +123,8 @@ def _wrapper(plan: Plan, target: Target, tables: Tables, cost: Cost | None) -> J
         "leaf": plan.leaf,
         "number": None if plan.number is None else hex_text(plan.number),
         "version": plan.version,
+        "version_parameter": plan.version_parameter,
+        "alias_of": said.alias_of,
         "conduit": plan.conduit.name,
         "instruction": {"name": plan.instruction.name, "bytes": plan.instruction.code.hex()},
         "selectors": _selectors(plan),
@@ -139,12 +145,10 @@ def _wrapper(plan: Plan, target: Target, tables: Tables, cost: Cost | None) -> J
             "memory": plan.destroys_memory,
             "simd": plan.destroys_simd,
         },
-        "status": {
-            **_place(plan.status.register, plan.status.low, plan.status.high),
-            "families": [tables.family_name(family) for family in plan.conduit.families],
-            "success": None if plan.success is None else [match_json(m) for m in plan.success],
-        },
-        "edges": _edges(plan, target),
+        "exposed": None if plan.exposed is None else sorted(plan.exposed, key=abi_order),
+        "scrub": plan.scrub,
+        "status": _status(plan, tables),
+        "edges": _edges(plan, target, tables),
         "again": [_again(clause) for clause in plan.again],
         "guard": None if plan.guard is None else match_json(plan.guard),
         "attempt_bound": plan.bound,
@@ -159,6 +163,16 @@ def _wrapper(plan: Plan, target: Target, tables: Tables, cost: Cost | None) -> J
         "deprecated": said.deprecated,
         "doc": said.doc,
         "cost": None if cost is None else _cost(cost),
+    }
+
+
+def _status(plan: Plan, tables: Tables) -> Json | None:
+    if plan.status is None:
+        return None
+    return {
+        **_place(plan.status.register, plan.status.low, plan.status.high),
+        "families": [tables.family_name(family) for family in plan.conduit.families],
+        "success": None if plan.success is None else [match_json(m) for m in plan.success],
     }
 
 
@@ -195,14 +209,19 @@ def _argument(plan: Plan, argument: Argument, tables: Tables) -> Json:
     spelling = c_type(argument.type)
     if is_struct and plan.struct is not None:
         spelling = f"struct {plan.struct.name}"
+    elif argument.layout is not None:
+        spelling = f"struct {argument.layout.name}"
     return {
         "name": argument.name,
         "kind": argument.kind.value,
-        "type": None if is_struct else tables.types[argument.type],
+        "type": None if is_struct or argument.layout else tables.types[argument.type],
         "c_type": spelling,
         "width": 64 if is_struct else argument.type.width,
         "extension": "none" if is_struct else argument.type.extension,
         "promise": promise_json(inputs[0].promise) if inputs and not is_struct else None,
+        "length": argument.length,
+        "count": argument.count,
+        "layout": None if argument.layout is None else tables.layout_name(argument.layout),
         "optional": argument.optional,
         "doc": argument.doc,
     }
@@ -217,6 +236,15 @@ def _input(item: Input, tables: Tables) -> Json:
         "width": item.type.width,
         "extension": item.type.extension,
         "promise": promise_json(item.promise),
+        "bound": None if item.bound is None else _bound(item.bound),
+    }
+
+
+def _bound(bound: Bound) -> Json:
+    return {
+        "count": bound.count,
+        "index": bound.index,
+        "otherwise": hex_text(bound.otherwise),
     }
 
 
@@ -240,7 +268,7 @@ def _fill(load: Load, fill: Fill) -> Json:
     }
 
 
-def _edges(plan: Plan, target: Target) -> Json:
+def _edges(plan: Plan, target: Target, tables: Tables) -> Json:
     unfaulted = no_fault_reason(plan, target)
     fault, vectors = (None, ()) if unfaulted else (plan.edges.fault, plan.edges.vectors)
     if unfaulted is None and fault is None:
@@ -252,6 +280,17 @@ def _edges(plan: Plan, target: Target) -> Json:
             for vector, action in vectors
         ],
         "fault": {"action": _action(fault), "reason": unfaulted},
+        "refused": None if plan.edges.refused is None else _refused(plan.edges.refused, tables),
+    }
+
+
+def _refused(refusal: Refusal, tables: Tables) -> Json:
+    place = refusal.place
+    return {
+        **_place(place.register, place.low, place.high),
+        "value": hex_text(refusal.value),
+        "families": [tables.family_name(family) for family in refusal.families],
+        "action": _action(refusal.action),
     }
 
 
@@ -290,13 +329,14 @@ def _output(plan: Plan, delivery: Delivery, tables: Tables) -> Json:
     preset = None
     if preload is not None and preload.kind is LoadKind.PRELOAD:
         preset = constant_value(preload)
-    kind = "pointer"
+    kind, returned = "pointer", None
     if delivery.argument is None:
-        kind = "register"
-    elif plan.struct is not None:
+        kind, returned = "register", "rax" if plan.returns is Returns.VALUE else "rdx"
+    elif plan.struct is not None and is_member(plan, delivery):
         kind = "member"
     return {
         "name": delivery.name,
+        "group": delivery.group,
         "type": tables.types[delivery.type],
         "c_type": c_type(delivery.type),
         "width": delivery.type.width,
@@ -307,7 +347,7 @@ def _output(plan: Plan, delivery: Delivery, tables: Tables) -> Json:
             "kind": kind,
             "argument": delivery.argument,
             "offset": None if delivery.argument is None else delivery.offset,
-            "register": "rdx" if delivery.argument is None else None,
+            "register": returned,
         },
         "in_out": is_in_out(plan, delivery),
         "keep": delivery.keep,
@@ -338,6 +378,7 @@ def _struct(struct: Struct, tables: Tables) -> Json:
                 "c_type": c_type(member.type),
                 "width": member.type.width,
                 "offset": member.offset,
+                "length": member.length,
             }
             for member in struct.members
         ],

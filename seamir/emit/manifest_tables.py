@@ -16,6 +16,7 @@ from seamir.model.expressions import (
     Constant,
     Expression,
     ParameterValue,
+    RefusalValue,
     TrapNumber,
     fold,
     parameters_of,
@@ -23,9 +24,10 @@ from seamir.model.expressions import (
 )
 from seamir.model.registers import slice_mask
 from seamir.model.statuses import Match, OperandIds, StatusCode, StatusFamily
-from seamir.model.types import Type, possible_of
+from seamir.model.types import Layout, Type, possible_of
 
 _TRAP_NUMBER = "$trapnr"  # no parameter can be called that
+_REFUSAL = "$refusal"
 
 Json: TypeAlias = dict[str, Any]
 
@@ -40,6 +42,11 @@ class Tables:
 
     def __init__(self, plans: Sequence[Plan]) -> None:
         self.families = families_of(plans)
+        self.layouts = tuple(
+            dict.fromkeys(
+                a.layout for plan in plans for a in plan.arguments if a.layout is not None
+            )
+        )
         self.types: dict[Type, str] = {}
         found: dict[Type, None] = {}
         for plan in plans:
@@ -52,11 +59,31 @@ class Tables:
         for kind in sorted(found, key=lambda kind: kind.name):
             self.types[kind] = _free(kind.name, taken)
         taken = set()
+        self._layout_names = [_free(layout.name, taken) for layout in self.layouts]
+        taken = set()
         self._family_names = [_free(family.name, taken) for family in self.families]
 
     def family_name(self, family: StatusFamily) -> str:
         """The name of a family in this manifest."""
         return self._family_names[self.families.index(family)]
+
+    def layout_name(self, layout: Layout) -> str:
+        """The name of a layout in this manifest."""
+        return self._layout_names[self.layouts.index(layout)]
+
+    def layout(self, layout: Layout) -> Json:
+        """The registers of a layout, each with its offset in bytes."""
+        return {
+            "name": self.layout_name(layout),
+            "c_type": f"struct {layout.name}",
+            "extern": layout.extern,
+            "size": layout.size,
+            "members": [
+                {"register": m.register, "name": m.name, "offset": m.offset, "doc": m.doc}
+                for m in layout.members
+            ],
+            "doc": layout.doc,
+        }
 
     def type(self, kind: Type) -> Json:
         """What is known of a type."""
@@ -152,11 +179,13 @@ def value_json(value: Expression) -> Json:
 
 
 def _tree(value: Expression) -> Any:
-    """A number, a parameter's name, "$trapnr", or [operator, left, right]."""
+    """A number, an input's name, "$trapnr", "$refusal", or [operator, left, right]."""
     if isinstance(value, Constant):
         return hex_text(value.value)
     if isinstance(value, ParameterValue):
         return value.name
     if isinstance(value, TrapNumber):
         return _TRAP_NUMBER
+    if isinstance(value, RefusalValue):
+        return _REFUSAL
     return [value.operator, _tree(value.left), _tree(value.right)]

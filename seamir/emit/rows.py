@@ -6,10 +6,11 @@ the order in which they are stored. Text in rows is harmless in comments, but fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from seamir.emit.text import plain
-from seamir.ir.leaf import ArgumentKind, Delivery, Fill, Load, LoadKind, Plan
+from seamir.ir.leaf import ArgumentKind, Delivery, Fill, Load, LoadKind, Plan, Returns
 from seamir.model.expressions import (
     Binary,
     Constant,
@@ -21,7 +22,7 @@ from seamir.model.expressions import (
     possible,
     show,
 )
-from seamir.model.registers import ABI_ORDER, ALL_BITS
+from seamir.model.registers import ABI_ORDER, ALL_BITS, CARRY_FLAG, REGISTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,12 @@ class OutputRow:
 
     `condition` is in words, "" if the value counts whenever the call completed. `otherwise` is
     what the caller gets when the call did not complete: "0" or "untouched". `destination` is C:
-    `*data`, `out->data`, or `.value` of a returned pair. `preload` is the value of the register
-    before each attempt, if the description gives one.
+    `*data`, `pages[1]`, `out->data`, `.value` of a returned pair, or "return value". `preload` is
+    the value of the register before each attempt, if the description gives one.
     """
 
     name: str
+    group: str
     register: str
     low: int
     high: int
@@ -93,7 +95,7 @@ class OutputRow:
 
 def show_bits(register: str, low: int, high: int) -> str:
     """Bits of a register as the language writes them."""
-    if (low, high) == (0, 63):
+    if (low, high) == (0, 63) or register == CARRY_FLAG:
         return register
     return f"{register}[{low}]" if low == high else f"{register}[{high}:{low}]"
 
@@ -163,6 +165,22 @@ def span_of(bits: int) -> tuple[int, int]:
     return (bits & -bits).bit_length() - 1, bits.bit_length() - 1
 
 
+def register_words(registers: Sequence[str]) -> str:
+    """Registers as a list, runs of numbered ones as ranges: "rdx, r8..r11"."""
+    runs: list[list[str]] = []
+    for name in registers:
+        last = runs[-1][-1] if runs else ""
+        numbered = name[1:].isdigit() and last[1:].isdigit()
+        if numbered and int(name[1:]) == int(last[1:]) + 1:
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    words = []
+    for run in runs:
+        words += [f"{run[0]}..{run[-1]}"] if len(run) > 2 else run
+    return ", ".join(words)
+
+
 def input_rows(plan: Plan, argument: str) -> tuple[OperandRow, ...]:
     """The rows that an argument fills."""
     names = {item.name for item in plan.inputs if item.argument == argument}
@@ -174,7 +192,7 @@ def source_of(plan: Plan, row: OperandRow) -> str:
     folded = fold(row.value)
     if row.kind is not LoadKind.SELECTOR or not isinstance(folded, Constant):
         return ""
-    named = {"leaf": plan.number or 0, "version": plan.version}
+    named = {"leaf": plan.number or 0, "version": plan.version, "exposed": exposure_mask(plan)}
     for selector in plan.conduit.selectors:
         place = selector.place
         if place.register != row.register or not place.low <= row.low <= row.high <= place.high:
@@ -183,6 +201,11 @@ def source_of(plan: Plan, row: OperandRow) -> str:
             if parameters_of(term) and evaluate(term, named) == folded.value:
                 return plain(show(term))
     return ""
+
+
+def exposure_mask(plan: Plan) -> int:
+    """The exposure mask, 0 if there is none."""
+    return sum(1 << REGISTERS[name].number for name in plan.exposed or ())
 
 
 def constant_value(load: Load) -> int | None:
@@ -206,6 +229,7 @@ def _output_row(plan: Plan, delivery: Delivery) -> OutputRow:
     has_preload = preload is not None and preload.kind is LoadKind.PRELOAD
     return OutputRow(
         name=delivery.name,
+        group=delivery.group,
         register=place.register,
         low=place.low,
         high=place.high,
@@ -219,6 +243,12 @@ def _output_row(plan: Plan, delivery: Delivery) -> OutputRow:
     )
 
 
+def is_member(plan: Plan, delivery: Delivery) -> bool:
+    """Whether the output goes into the structure that takes the outputs."""
+    argument = plan.argument(delivery.argument)
+    return argument is not None and argument.kind is ArgumentKind.STRUCT
+
+
 def is_in_out(plan: Plan, delivery: Delivery) -> bool:
     """Whether the output replaces an input at the same place in memory."""
     return any(
@@ -229,8 +259,11 @@ def is_in_out(plan: Plan, delivery: Delivery) -> bool:
 
 def _destination(plan: Plan, delivery: Delivery) -> str:
     if delivery.argument is None:
-        return ".value"
-    kinds = {argument.name: argument.kind for argument in plan.arguments}
-    if kinds.get(delivery.argument) is ArgumentKind.STRUCT:
-        return f"{delivery.argument}->{delivery.name}"
-    return f"*{delivery.argument}"
+        return ".value" if plan.returns is Returns.STATUS_AND_VALUE else "return value"
+    argument = plan.argument(delivery.argument)
+    if argument is not None and argument.layout is not None:
+        member = next(m for m in argument.layout.members if m.offset == delivery.offset)
+        return f"{argument.name}->{member.name}"
+    if argument is not None and argument.kind is ArgumentKind.STRUCT:
+        return f"{argument.name}->{delivery.name}"
+    return delivery.name if delivery.name != delivery.group else f"*{delivery.argument}"
