@@ -6,59 +6,40 @@ return.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from llvmlite import ir
 
 from seamir.ir.leaf import (
     Again,
-    Bound,
     CallSymbol,
     CarryRegister,
-    Check,
-    Delivery,
-    Input,
-    Plan,
     Refusal,
-    Returns,
     ReturnValue,
     Trap,
 )
-from seamir.llvm.constraints import CallAssembly, call_assembly, escape
-from seamir.llvm.debuginfo import DebugInfo
+from seamir.llvm.constraints import CallAssembly, escape
+from seamir.llvm.deliveries import DeliveryWriter
 from seamir.llvm.extensions import (
-    AttributeGroup,
-    Function,
     add_call_branch,
 )
+from seamir.llvm.inputs import InputWriter
 from seamir.llvm.shapes import (
     I8,
     I32,
     I64,
     POINTER,
-    argument_type,
     changing,
     counters,
-    integer,
-    return_type,
 )
 from seamir.llvm.values import (
-    breaks_promise,
-    expression,
-    holds,
     matches_in_halves,
     passes_guard,
     put_bits,
     take_bits,
 )
-from seamir.model.expressions import Expression
 from seamir.model.registers import CARRY_FLAG
-from seamir.source import Span
-from seamir.targets import Target
-
-LIKELY, UNLIKELY = 2000, 1
 
 
 @dataclass
@@ -70,62 +51,8 @@ class _Attempt:
     used: ir.PhiInstr | None = None
 
 
-class FunctionWriter:
+class FunctionWriter(InputWriter, DeliveryWriter):
     """Writes the function of one plan."""
-
-    def __init__(
-        self,
-        module: ir.Module,
-        plan: Plan,
-        target: Target,
-        attributes: AttributeGroup,
-        lines: DebugInfo | None,
-        externals: dict[str, ir.Function],
-    ) -> None:
-        self._module, self._plan, self._target = module, plan, target
-        self._lines, self._externals = lines, externals
-        self._assembly = call_assembly(plan, target)
-        kinds = [argument_type(argument) for argument in plan.arguments]
-        self._function = Function(
-            module, ir.FunctionType(return_type(plan), kinds), name=plan.symbol
-        )
-        self._function.attributes = attributes
-        if plan.section != ".text":
-            self._function.section = plan.section
-        self._subprogram = lines.subprogram(plan) if lines else None
-        if self._subprogram is not None:
-            self._function.set_metadata("dbg", self._subprogram)
-        if plan.again:
-            # With a count LLVM lays out the blocks of an unlikely attempt after the return.
-            count = module.add_metadata(["function_entry_count", ir.Constant(I64, LIKELY)])
-            self._function.set_metadata("prof", count)
-        self._arguments = dict(
-            zip((a.name for a in plan.arguments), self._function.args, strict=True)
-        )
-        for name, argument in self._arguments.items():
-            argument.name = name
-        self._builder = ir.IRBuilder(self._function.append_basic_block("entry"))
-        self._values: dict[str, ir.Value] = {}
-        self._memory: dict[str, ir.Value] = {}
-        self._failures: list[tuple[ir.Value, ir.Block, dict[str, ir.Value]]] = []
-        self._failed: ir.Block | None = None
-        self._at(plan.span)
-
-    # -- small helpers
-
-    def _at(self, span: Span) -> None:
-        """Instructions from here on belong to that place."""
-        if self._lines is not None:
-            self._builder.debug_metadata = self._lines.location(self._subprogram, self._plan, span)
-
-    def _block(self, name: str) -> ir.Block:
-        return self._function.append_basic_block(name)
-
-    def _branch(self, condition: ir.Value, unlikely: ir.Block, likely: ir.Block) -> None:
-        self._builder.cbranch(condition, unlikely, likely).set_weights([UNLIKELY, LIKELY])
-
-    def _value(self, value: Expression, edge_value: ir.Value | None = None) -> ir.Value:
-        return expression(self._builder, value, self._values, edge_value)
 
     # -- the function
 
@@ -145,65 +72,6 @@ class FunctionWriter:
             self._ask_again(attempt, state, results)
         self._deliver(results)
         self._write_failed()
-
-    def _input(self, item: Input) -> ir.Value:
-        """The value of an input; code for it in the present block, where LLVM keeps its line."""
-        self._at(item.span)
-        if item.bound is not None:
-            return self._bounded(item, item.bound)
-        return self._extended(item)
-
-    def _bounded(self, item: Input, bound: Bound) -> ir.Value:
-        """An element that is read only if there are so many."""
-        count = ir.Constant(I64, bound.index)
-        is_there = self._builder.icmp_unsigned(">", self._values[bound.count], count)
-        before, there, after = self._builder.block, self._block("there"), self._block("read")
-        self._builder.cbranch(is_there, there, after)
-        self._builder.position_at_end(there)
-        value = self._extended(item)
-        self._builder.branch(after)
-        self._builder.position_at_end(after)
-        result = self._builder.phi(I64)
-        result.add_incoming(value, there)
-        result.add_incoming(ir.Constant(I64, bound.otherwise), before)
-        return result
-
-    def _extended(self, item: Input) -> ir.Value:
-        value = self._read(item)
-        if item.type.extension == "none":
-            return value if item.type.c_base != "ptr" else self._builder.ptrtoint(value, I64)
-        extend = self._builder.sext if item.type.signed else self._builder.zext
-        return extend(value, I64)
-
-    def _read(self, item: Input) -> ir.Value:
-        """An input as it is passed; one in memory is read once, so that what is checked is used."""
-        if item.offset is None:
-            return self._arguments[item.argument]
-        if item.name not in self._memory:
-            place = self._address(self._arguments[item.argument], item.offset)
-            self._memory[item.name] = self._builder.load(place, typ=integer(item.type))
-        return self._memory[item.name]
-
-    def _address(self, base: ir.Value, offset: int) -> ir.Value:
-        if offset == 0:
-            return base
-        return self._builder.gep(base, [ir.Constant(I64, offset)], source_etype=I8)
-
-    # -- checks
-
-    def _check(self, check: Check, index: int) -> None:
-        item = next(item for item in self._plan.inputs if item.name == check.input)
-        value = self._input(item)
-        self._at(check.span)
-        bad = breaks_promise(self._builder, value, item.type, check.promise)
-        failed, passed = self._block(f"check{index}.failed"), self._block(f"check{index}.passed")
-        self._branch(bad, failed, passed)
-        self._builder.position_at_end(failed)
-        if check.status is None:
-            self._trap()
-        else:
-            self._fail(ir.Constant(I64, check.status))
-        self._builder.position_at_end(passed)
 
     # -- attempts
 
@@ -345,40 +213,6 @@ class FunctionWriter:
         else:
             self._return(value, None)
 
-    def _external(self, name: str) -> ir.Function:
-        if name not in self._externals:
-            existing = self._module.globals.get(name)
-            self._externals[name] = existing or ir.Function(
-                self._module, ir.FunctionType(ir.VoidType(), []), name=name
-            )
-        return self._externals[name]
-
-    def _trap(self) -> None:
-        if "llvm.trap" not in self._externals:
-            self._externals["llvm.trap"] = ir.Function(
-                self._module, ir.FunctionType(ir.VoidType(), []), name="llvm.trap"
-            )
-        self._builder.call(self._externals["llvm.trap"], [])
-        self._builder.unreachable()
-
-    def _fail(self, status: ir.Value) -> None:
-        """Goes to the block that returns from a call that did not complete."""
-        if isinstance(status, ir.Constant):
-            self._mark_line()
-        if self._failed is None:
-            self._failed = self._block("failed")
-        self._failures.append((status, self._builder.block, dict(self._arguments)))
-        self._builder.branch(self._failed)
-
-    def _mark_line(self) -> None:
-        """Begins the block with assembly of no instructions, to give the block its line.
-
-        LLVM gives no line to a constant that only a later block uses; it inherits this one. That
-        is done without line information too, which is never to change the code.
-        """
-        empty = ir.InlineAsm(ir.FunctionType(ir.VoidType(), []), "", "", side_effect=True)
-        self._builder.call(empty, [])
-
     def _write_failed(self) -> None:
         if self._failed is None:
             return
@@ -467,89 +301,3 @@ class FunctionWriter:
         used = self._builder.add(used, ir.Constant(I32, 1 << low))
         attempt.used.add_incoming(used, block)
         self._builder.branch(attempt.block)
-
-    # -- statuses
-
-    def _status(self, results: dict[str, ir.Value]) -> ir.Value | None:
-        place = self._plan.status
-        if place is None:
-            return None
-        return take_bits(self._builder, results[place.register], place)
-
-    # -- deliveries
-
-    def _deliver(self, results: dict[str, ir.Value]) -> None:
-        """Delivers the outputs of a call that completed, and returns."""
-        if self._plan.returns is Returns.NOTHING:
-            self._at(self._plan.span)
-            self._trap()
-            return
-        status = self._status(results)
-        in_register = None
-        for delivery in self._plan.deliveries:
-            if delivery.argument is None:
-                in_register = self._output(delivery, status, results)
-        in_memory = [d for d in self._plan.deliveries if d.argument is not None]
-        self._store_all(in_memory, lambda delivery: self._output(delivery, status, results))
-        self._at(self._plan.span)
-        self._return(status, in_register)
-
-    def _output(
-        self, delivery: Delivery, status: ir.Value | None, results: dict[str, ir.Value]
-    ) -> ir.Value:
-        """The value of an output, 0 where its condition does not hold."""
-        self._at(delivery.span)
-        register, signed = delivery.place.register, delivery.type.signed
-        value = take_bits(self._builder, results[register], delivery.place, signed=signed)
-        if delivery.test is None:
-            return value
-        condition = holds(self._builder, status, delivery.test)
-        return self._builder.select(condition, value, ir.Constant(I64, 0))
-
-    def _deliver_incomplete(self) -> None:
-        """Stores 0 where an output is not to be kept."""
-        cleared = [d for d in self._plan.deliveries if not d.keep and d.argument is not None]
-        self._store_all(cleared, lambda _: ir.Constant(I64, 0))
-
-    def _store_all(
-        self, deliveries: Sequence[Delivery], value_of: Callable[[Delivery], ir.Value]
-    ) -> None:
-        """Stores values in order; one test of a pointer that may be NULL serves all its stores."""
-        for name, group in groupby(deliveries, key=lambda delivery: delivery.argument):
-            members = tuple(group)
-            assert name is not None
-            after: ir.Block | None = None
-            if members[0].optional:
-                self._at(members[0].span)
-                store, after = self._block(f"store.{name}"), self._block("stored")
-                null = ir.Constant(POINTER, None)
-                is_null = self._builder.icmp_unsigned("==", self._arguments[name], null)
-                self._builder.cbranch(is_null, after, store)
-                self._builder.position_at_end(store)
-            for delivery in members:
-                self._store(delivery, self._arguments[name], value_of(delivery))
-            if after is not None:
-                self._builder.branch(after)
-                self._builder.position_at_end(after)
-
-    def _store(self, delivery: Delivery, pointer: ir.Value, value: ir.Value) -> None:
-        self._at(delivery.span)
-        width = integer(delivery.type)
-        if isinstance(value, ir.Constant):
-            narrow: ir.Value = ir.Constant(width, 0)
-        else:
-            narrow = value if width is I64 else self._builder.trunc(value, width)
-        self._builder.store(narrow, self._address(pointer, delivery.offset))
-
-    def _return(self, status: ir.Value | None, value: ir.Value | None) -> None:
-        if self._plan.returns is Returns.NO_STATUS:
-            self._builder.ret_void()
-        elif self._plan.returns is Returns.VALUE:
-            self._builder.ret(value)
-        elif self._plan.returns is Returns.STATUS_AND_VALUE:
-            pair = ir.Constant(return_type(self._plan), ir.Undefined)
-            pair = self._builder.insert_value(pair, status, 0)
-            second = ir.Constant(I64, 0) if value is None else value
-            self._builder.ret(self._builder.insert_value(pair, second, 1))
-        else:
-            self._builder.ret(status)

@@ -1,0 +1,116 @@
+"""What the writers of a function share: its LLVM function, where they are in it, small helpers."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from seamir.ir.leaf import Plan
+from seamir.llvm.constraints import call_assembly
+from seamir.llvm.debuginfo import DebugInfo
+from seamir.llvm.extensions import AttributeGroup, Function
+from seamir.llvm.shapes import I8, I64, argument_type, return_type
+from seamir.llvm.values import expression
+from seamir.model.expressions import Expression
+from seamir.source import Span
+from seamir.targets import Target
+
+LIKELY, UNLIKELY = 2000, 1
+
+
+class Writer:
+    """The function of one plan while it is written."""
+
+    def __init__(
+        self,
+        module: ir.Module,
+        plan: Plan,
+        target: Target,
+        attributes: AttributeGroup,
+        lines: DebugInfo | None,
+        externals: dict[str, ir.Function],
+    ) -> None:
+        self._module, self._plan, self._target = module, plan, target
+        self._lines, self._externals = lines, externals
+        self._assembly = call_assembly(plan, target)
+        kinds = [argument_type(argument) for argument in plan.arguments]
+        self._function = Function(
+            module, ir.FunctionType(return_type(plan), kinds), name=plan.symbol
+        )
+        self._function.attributes = attributes
+        if plan.section != ".text":
+            self._function.section = plan.section
+        self._subprogram = lines.subprogram(plan) if lines else None
+        if self._subprogram is not None:
+            self._function.set_metadata("dbg", self._subprogram)
+        if plan.again:
+            # With a count LLVM lays out the blocks of an unlikely attempt after the return.
+            count = module.add_metadata(["function_entry_count", ir.Constant(I64, LIKELY)])
+            self._function.set_metadata("prof", count)
+        self._arguments = dict(
+            zip((a.name for a in plan.arguments), self._function.args, strict=True)
+        )
+        for name, argument in self._arguments.items():
+            argument.name = name
+        self._builder = ir.IRBuilder(self._function.append_basic_block("entry"))
+        self._values: dict[str, ir.Value] = {}
+        self._memory: dict[str, ir.Value] = {}
+        self._failures: list[tuple[ir.Value, ir.Block, dict[str, ir.Value]]] = []
+        self._failed: ir.Block | None = None
+        self._at(plan.span)
+
+    # -- small helpers
+
+    def _at(self, span: Span) -> None:
+        """Instructions from here on belong to that place."""
+        if self._lines is not None:
+            self._builder.debug_metadata = self._lines.location(self._subprogram, self._plan, span)
+
+    def _block(self, name: str) -> ir.Block:
+        return self._function.append_basic_block(name)
+
+    def _branch(self, condition: ir.Value, unlikely: ir.Block, likely: ir.Block) -> None:
+        self._builder.cbranch(condition, unlikely, likely).set_weights([UNLIKELY, LIKELY])
+
+    def _value(self, value: Expression, edge_value: ir.Value | None = None) -> ir.Value:
+        return expression(self._builder, value, self._values, edge_value)
+
+    def _address(self, base: ir.Value, offset: int) -> ir.Value:
+        if offset == 0:
+            return base
+        return self._builder.gep(base, [ir.Constant(I64, offset)], source_etype=I8)
+
+    # -- ends
+
+    def _external(self, name: str) -> ir.Function:
+        if name not in self._externals:
+            existing = self._module.globals.get(name)
+            self._externals[name] = existing or ir.Function(
+                self._module, ir.FunctionType(ir.VoidType(), []), name=name
+            )
+        return self._externals[name]
+
+    def _trap(self) -> None:
+        if "llvm.trap" not in self._externals:
+            self._externals["llvm.trap"] = ir.Function(
+                self._module, ir.FunctionType(ir.VoidType(), []), name="llvm.trap"
+            )
+        self._builder.call(self._externals["llvm.trap"], [])
+        self._builder.unreachable()
+
+    def _fail(self, status: ir.Value) -> None:
+        """Goes to the block that returns from a call that did not complete."""
+        if isinstance(status, ir.Constant):
+            self._mark_line()
+        if self._failed is None:
+            self._failed = self._block("failed")
+        self._failures.append((status, self._builder.block, dict(self._arguments)))
+        self._builder.branch(self._failed)
+
+    def _mark_line(self) -> None:
+        """Begins the block with assembly of no instructions, to give the block its line.
+
+        LLVM gives no line to a constant that only a later block uses; it inherits this one. That
+        is done without line information too, which is never to change the code.
+        """
+        empty = ir.InlineAsm(ir.FunctionType(ir.VoidType(), []), "", "", side_effect=True)
+        self._builder.call(empty, [])
