@@ -153,6 +153,7 @@ SEAMCALL = Conduit(
     clobbers_memory=True,
     clobbers_simd=False,
     edges=Edges(CARRY, FAULT, ()),
+    scrub=False,
     notes=("preemption off",),
     doc="A call of the TDX module.",
     span=SPAN,
@@ -227,7 +228,7 @@ def delivery(
     """An output; `into` is an argument, "" for the one of its name, None for RDX at return."""
     place = Bits(register, 0, high, SPAN)
     target = name if into == "" else into
-    return Delivery(name, kind, place, test, keep, target, offset, optional, doc, SPAN)
+    return Delivery(name, kind, place, test, keep, target, offset, optional, doc, SPAN, name)
 
 
 ON_SUCCESS = StatusTest(any_of=SUCCESS, text="success")
@@ -236,7 +237,7 @@ ON_ERROR = StatusTest(any_of=SUCCESS, inverted=True, text="error")
 
 def documentation(doc: str = "") -> Documentation:
     """What is said about a call."""
-    return Documentation(doc, (), None, None, (), None)
+    return Documentation(doc, (), None, None, (), None, None)
 
 
 # -- plans
@@ -249,6 +250,7 @@ def simple(symbol: str = "tdh_mem_track", conduit: Conduit = SEAMCALL) -> Plan:
         leaf="TDH.MEM.TRACK",
         number=38,
         version=0,
+        version_parameter=None,
         conduit=conduit,
         arguments=(argument("tdr", HPA, doc="the TD's TDR page"),),
         inputs=(given("tdr", HPA),),
@@ -258,6 +260,8 @@ def simple(symbol: str = "tdh_mem_track", conduit: Conduit = SEAMCALL) -> Plan:
         destroyed=conduit.clobbers,
         destroys_memory=True,
         destroys_simd=False,
+        exposed=None,
+        scrub=False,
         edges=conduit.edges,
         status=conduit.status,
         success=SUCCESS,

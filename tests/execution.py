@@ -19,7 +19,13 @@ from seamir.model.registers import ALL_BITS, slice_mask
 from seamir.model.statuses import Match
 from seamir.model.types import Type, extend
 
-Step = int | Carry | Fault  # a status with which an attempt completes, or how it does not
+
+@dataclass(frozen=True)
+class Refused:
+    """An attempt that comes back without having reached the other side."""
+
+
+Step = int | Carry | Fault | Refused  # the status with which an attempt completes, or how not
 MANY_VECTORS = (0, 3, 6, 13, 14, 18, 20, 31)
 LONG = 2000  # attempts of one scenario, at most
 
@@ -39,17 +45,45 @@ class PlannedSide:
 
     def __call__(self, attempt: int, registers: Mapping[str, int]) -> Outcome:
         step = self.steps[min(attempt, len(self.steps) - 1)]
+        plan, random = self.plan, Random(self.seed << 20 | attempt)
+        if isinstance(step, Refused):
+            return self._refuse(random)
         if not isinstance(step, int):
             return step
-        plan, random = self.plan, Random(self.seed << 20 | attempt)
         values = {name: any_word(random) for name in sorted(plan.destroyed)}
         for load in plan.loads:
             if load.kind is LoadKind.PRELOAD and random.random() < 0.5:
                 values[load.register] = registers[load.register]
         place = plan.status
+        if place is not None:
+            mask = slice_mask(place.low, place.high)
+            values[place.register] = values[place.register] & ~mask | step << place.low & mask
+        self._reach(values)
+        carry = plan.returns_carry and random.random() < 0.5
+        return Completed(values, self._scribble(random), carry)
+
+    def _reach(self, values: dict[str, int]) -> None:
+        """Makes the registers say that the other side was reached."""
+        refused = self.plan.edges.refused
+        if refused is not None:
+            place = refused.place
+            mask = slice_mask(place.low, place.high)
+            values[place.register] = values[place.register] & ~mask | refused.value << place.low
+
+    def _refuse(self, random: Random) -> Completed:
+        """The registers of a call that was refused: garbage, but not the value of completion."""
+        values = {name: any_word(random) for name in sorted(self.plan.destroyed)}
+        refused = self.plan.edges.refused
+        assert refused is not None
+        place = refused.place
         mask = slice_mask(place.low, place.high)
-        values[place.register] = values[place.register] & ~mask | step << place.low & mask
-        return Completed(values, self._scribble(random))
+        bit = 1 << random.randrange(place.low, place.high + 1)
+        if values[place.register] & mask == refused.value << place.low:
+            values[place.register] ^= bit
+        if random.random() < 0.3:  # by one bit only
+            values[place.register] = values[place.register] & ~mask | refused.value << place.low
+            values[place.register] ^= bit
+        return Completed(values)
 
     def _scribble(self, random: Random) -> tuple[Write, ...]:
         if not (self.plan.destroys_memory and self.regions and random.random() < 0.3):
@@ -176,21 +210,25 @@ def pointer(
     is_read = any(item.argument == argument.name for item in plan.inputs)
     if argument.optional and not is_read and random.random() < 0.25:
         return 0
-    size = argument.type.width // 8
+    size = argument.size
     if argument.kind is ArgumentKind.STRUCT and plan.struct is not None:
         size = plan.struct.size
+    if argument.count is not None:
+        size = argument.type.width // 8 * min(slots[argument.count], argument.length or 0)
+    if size == 0:  # no element, so nothing that the pointer may be used for
+        return random.choice((0, 8, any_word(random)))
     others = [start for start, content in regions.items() if len(content) == size]
     if others and argument.kind is ArgumentKind.OUT and random.random() < 0.1:
         return random.choice(others)
     content = bytearray(random.randbytes(size))
     for item in plan.inputs:
-        if item.argument == argument.name and item.offset is not None:
+        if item.argument == argument.name and item.offset is not None and item.offset < size:
             width = item.type.width // 8
             low = slots[item.name] & slice_mask(0, item.type.width - 1)
             content[item.offset : item.offset + width] = low.to_bytes(width, "little")
-    start = DATA_START + 64 * random.randrange(DATA_SIZE // 64 - 1)
-    while any(abs(start - other) < 128 for other in regions):
-        start = DATA_START + 64 * random.randrange(DATA_SIZE // 64 - 1)
+    start = DATA_START + 64 * random.randrange(DATA_SIZE // 64 - 4)
+    while any(abs(start - other) < 256 for other in regions):
+        start = DATA_START + 64 * random.randrange(DATA_SIZE // 64 - 4)
     start += random.randrange(4) * 8
     regions[start] = bytes(content)
     return start
@@ -222,6 +260,8 @@ def incomplete(plan: Plan) -> Iterator[Step]:
     """Every way not to complete."""
     if plan.edges.carry is not None:
         yield Carry()
+    if plan.edges.refused is not None:
+        yield Refused()
     if plan.instruction.may_fault:
         yield from map(
             Fault, sorted({*MANY_VECTORS, *(vector for vector, _ in plan.edges.vectors)})
@@ -272,7 +312,7 @@ def final_status(plan: Plan, random: Random) -> int:
 
 def final_statuses(plan: Plan, random: Random) -> list[int]:
     """Statuses of all kinds with which a call completes at once, without another attempt."""
-    limit = slice_mask(0, plan.status.width - 1)
+    limit = slice_mask(0, 63 if plan.status is None else plan.status.width - 1)
     candidates = [0, 1, 0x1234, limit, 1 << 62, 1 << 63, 3 << 62, 0xFFFF_FFFF]
     candidates += [random.getrandbits(64), random.getrandbits(64) & ~(1 << 63)]
     codes = [code for family in plan.conduit.families for code in family.codes.values()]

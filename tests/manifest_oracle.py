@@ -26,11 +26,15 @@ def predict(
     """The run of a wrapper, told by the manifest of its compilation."""
     wrapper = next(row for row in manifest["wrappers"] if row["symbol"] == symbol)
     signed = {row["name"]: row["signed"] for row in manifest["types"]}
-    inputs = {row["name"]: _input(row, arguments, regions) for row in wrapper["inputs"]}
+    rows = {row["name"]: row for row in wrapper["inputs"]}
     for check in wrapper["checks"]:
-        if not _keeps(check["promise"], inputs[check["input"]]):
+        value = _input(rows[check["input"]], arguments, regions, {})
+        if not _keeps(check["promise"], value):
             status = None if check["status"] is None else int(check["status"], 16)
             return _finish(wrapper, signed, arguments, [], status, None)
+    inputs: dict[str, int] = {}
+    for name, row in rows.items():
+        inputs[name] = _input(row, arguments, regions, inputs)
     operands = {row["register"]: _fill(row["fills"], inputs) for row in wrapper["loads"]}
     attempts: list[Mapping[str, int]] = []
     used = [0] * len(wrapper["again"])
@@ -42,6 +46,11 @@ def predict(
             return _act(wrapper, signed, arguments, attempts, action, 0)
         if isinstance(outcome, Fault):
             return _fault(wrapper, signed, arguments, attempts, outcome.vector)
+        refused = wrapper["edges"]["refused"]
+        if refused is not None and (found := _take(outcome, refused)) != int(refused["value"], 16):
+            return _act(wrapper, signed, arguments, attempts, refused["action"], found)
+        if wrapper["status"] is None:
+            return _finish(wrapper, signed, arguments, attempts, None, outcome)
         status = _take(outcome, wrapper["status"])
         granted = _grant(wrapper["again"], used, status)
         if granted is None:
@@ -55,7 +64,15 @@ def predict(
             operands[step["register"]] = (kept | value) % WORD
 
 
-def _input(row: Json, arguments: Mapping[str, int], regions: Mapping[int, bytes]) -> int:
+def _input(
+    row: Json,
+    arguments: Mapping[str, int],
+    regions: Mapping[int, bytes],
+    inputs: Mapping[str, int],
+) -> int:
+    bound = row["bound"]
+    if bound is not None and inputs[bound["count"]] <= bound["index"]:
+        return int(bound["otherwise"], 16)
     raw: int = arguments[row["argument"]]
     if row["offset"] is not None:
         place = raw + row["offset"]
@@ -86,7 +103,7 @@ def _fill(fills: list[Json], inputs: Mapping[str, int]) -> int:
 
 def _evaluate(tree: Any, inputs: Mapping[str, int], vector: int) -> int:
     if isinstance(tree, str):
-        if tree == "$trapnr":
+        if tree in ("$trapnr", "$refusal"):
             return vector
         return inputs[tree] if tree in inputs else int(tree, 16)
     operator, left, right = tree
@@ -98,6 +115,8 @@ def _evaluate(tree: Any, inputs: Mapping[str, int], vector: int) -> int:
 def _take(outcome: Completed, place: Json) -> int:
     low: int = place["low"]
     width: int = place["high"] - low + 1
+    if place["register"] == "carry":
+        return int(outcome.carry)
     return (outcome.registers[place["register"]] >> low) % (1 << width)
 
 
@@ -156,7 +175,8 @@ def _finish(
     called: tuple[str, ...] = (),
 ) -> Run:
     """The end: outcome is None if the call did not complete, status if it traps."""
-    if wrapper["returns"] == "nothing" or (status is None and not called):
+    has_status = wrapper["status"] is not None
+    if wrapper["returns"] == "nothing" or (has_status and status is None and not called):
         return Run(tuple(attempts), trapped=True, called=called)
     writes: list[Write] = []
     returned: int | None = None
@@ -164,7 +184,7 @@ def _finish(
         if outcome is None and (output["keep"] or output["in_out"]):
             continue
         value = 0
-        if outcome is not None and status is not None and _holds(output["condition"], status):
+        if outcome is not None and _holds(output["condition"], status):
             value = _take(outcome, output)
             width = output["high"] - output["low"] + 1
             if signed[output["type"]] and value >> width - 1:
@@ -178,14 +198,15 @@ def _finish(
         if pointer or not output["optional"]:
             data = value.to_bytes(output["width"] // 8, "little")
             writes.append(Write(pointer + delivery["offset"], data))
-    if status is None:
+    if status is None and (has_status or called):
         return Run(tuple(attempts), trapped=True, called=called, writes=tuple(writes))
     return Run(tuple(attempts), status, returned, False, called, tuple(writes))
 
 
-def _holds(condition: Json | None, status: int) -> bool:
+def _holds(condition: Json | None, status: int | None) -> bool:
     if condition is None:
         return True
+    assert status is not None
     first = _accepts(condition["any_of"], status) is not condition["inverted"]
     either = first or _accepts(condition["or_any_of"], status)
     return either and not _accepts(condition["none_of"], status)

@@ -39,7 +39,7 @@ S8, S16, S32, S64 = (BUILTIN_TYPES[name] for name in ("s8", "s16", "s32", "s64")
 BOOL, PTR = BUILTIN_TYPES["bool"], BUILTIN_TYPES["ptr"]
 ON_CARRY = ReturnValue(Constant(0x8000_FF00_FFFF_0000), SPAN)
 ON_FAULT = ReturnValue(Binary("|", Constant(0x8000_FF00_0000_0000), TrapNumber()), SPAN)
-DOCUMENTATION = Documentation("", (), None, None, (), None)
+DOCUMENTATION = Documentation("", (), None, None, (), None, None)
 
 
 def exactly(status: int) -> Match:
@@ -118,7 +118,7 @@ def deliver(
 ) -> Delivery:
     """A delivery to the argument of the same name; `to=None` means RDX."""
     target = name if to == "same" else to
-    return Delivery(name, kind, place, test, keep, target, offset, optional, "", SPAN)
+    return Delivery(name, kind, place, test, keep, target, offset, optional, "", SPAN, name)
 
 
 def again(attempts: int, *matches: Match, steps: Sequence[SetBits | CarryRegister] = ()) -> Again:
@@ -191,6 +191,7 @@ def plan(
     inputs: Sequence[Input] | None = None,
     returns: Returns = Returns.STATUS,
     symbol: str = "wrapper",
+    scrub: bool = False,
 ) -> Plan:
     """A plan of leaf 29; selector RAX = 29 unless `loads` has RAX."""
     if not any(item.register == "rax" for item in loads):
@@ -199,7 +200,7 @@ def plan(
     place = bits("rax") if status is None else status
     row = INSTRUCTIONS[instruction]
     conduit = Conduit(
-        "test", (), row, (), place, (), frozenset(destroyed), memory, False, on, (), "", SPAN
+        "test", (), row, (), place, (), frozenset(destroyed), memory, False, on, False, (), "", SPAN
     )
     bound = 1
     for clause in clauses:
@@ -209,6 +210,7 @@ def plan(
         leaf="TEST",
         number=29,
         version=0,
+        version_parameter=None,
         conduit=conduit,
         arguments=arguments,
         inputs=inputs_of(arguments) if inputs is None else tuple(inputs),
@@ -218,6 +220,8 @@ def plan(
         destroyed=frozenset(destroyed) | {place.register},
         destroys_memory=memory,
         destroys_simd=False,
+        exposed=None,
+        scrub=scrub,
         edges=on,
         status=place,
         success=ON_SUCCESS.any_of,

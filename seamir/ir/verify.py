@@ -235,6 +235,9 @@ def _check_deliveries(plan: Plan) -> Iterator[str]:
         yield "an edge returns a status that there is not"
     if plan.returns is Returns.NOTHING and plan.deliveries:
         yield "a delivery of a call that does not return"
+    has_structure = any(a.kind is ArgumentKind.STRUCT for a in plan.arguments)
+    if has_structure != (plan.struct is not None):
+        yield "the structure and its argument disagree"
     for delivery in plan.deliveries:
         if delivery.argument is None:
             if delivery.keep or delivery.optional:
@@ -246,7 +249,7 @@ def _check_deliveries(plan: Plan) -> Iterator[str]:
         elif target.kind is ArgumentKind.STRUCT:
             size = 0 if plan.struct is None else plan.struct.size
             if delivery.offset + delivery.type.width // 8 > size:
-                yield f"{delivery.name} and the structure disagree"
+                yield f"{delivery.name} lies past the end of the structure"
         elif delivery.offset + delivery.type.width // 8 > target.size:
             yield f"{delivery.name} lies past the end of {target.name}"
     for item in plan.inputs:

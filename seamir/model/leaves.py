@@ -40,6 +40,10 @@ from seamir.model.values import ValueChecker, substitute
 from seamir.syntax import ast
 
 
+# All that a leaf can give away but RBP, about which it has to say something then.
+_EVERY_OTHER = REGISTERS.keys() - {NEVER_AN_OPERAND, ONLY_IF_ALLOWED, "rax"}
+
+
 @dataclass(frozen=True)
 class CheckedLeaf:
     """A leaf with what its wrappers need to check theirs: its file's scope, and its clauses."""
@@ -256,7 +260,10 @@ class LeafChecker:
             if not isinstance(clause, ast.Preserves):
                 continue
             preserved = expand_registers(clause.registers, self._sink)
-            report_idle_preserves(preserved, clobbers | exposed, self._sink)
+            changed = clobbers | exposed
+            if _EVERY_OTHER <= changed | returned.keys():
+                changed |= {ONLY_IF_ALLOWED}  # to say so is the answer to E0415
+            report_idle_preserves(preserved, changed, self._sink)
             for name, span in preserved.items():
                 if name in returned:
                     notes = [("the output is here", returned[name])]
@@ -270,18 +277,23 @@ class LeafChecker:
 
     def _check_rbp(self, item: ast.LeafItem, leaf: Leaf) -> None:
         """Reports a leaf that leaves RBP open: of a whole register file, or of an exposed one."""
-        said = {operand.place.register for operand in leaf.operands}
-        said |= leaf.clobbers | {output.place.register for output in leaf.outputs}
+        changed = leaf.clobbers | {output.place.register for output in leaf.outputs}
         if leaf.conduit.exposes:
             for operand in leaf.operands:
                 if operand.place.register == ONLY_IF_ALLOWED:
                     message = "rbp is never exposed, so it cannot carry an operand here"
                     self._sink.report("E0416", message, operand.span)
             return
-        handed = REGISTERS.keys() - {NEVER_AN_OPERAND, ONLY_IF_ALLOWED, "rax"}
-        if handed <= said and ONLY_IF_ALLOWED not in said:
-            message = f"{leaf.name} hands over every register and says nothing of rbp"
-            help = "add `clobbers rbp;`: whoever gets all others may change it too"
+        said = changed | {
+            name
+            for clause in item.clauses
+            if isinstance(clause, ast.Preserves)
+            for entry in clause.registers
+            for name in (entry.first.text,)
+        }
+        if _EVERY_OTHER <= changed and ONLY_IF_ALLOWED not in said:
+            message = f"{leaf.name} gives every other register away and says nothing of rbp"
+            help = "add `clobbers rbp;`, or `preserves rbp;` if the other side promises it"
             self._sink.report("E0415", message, leaf.span, help=help)
 
 

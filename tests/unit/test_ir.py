@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from plans import (
+    ON_CARRY,
     ON_FAULT,
     SPAN,
     U8,
@@ -35,7 +36,7 @@ from plans import (
 )
 
 import seamir
-from seamir.ir.leaf import Input, LoadKind, Plan, Returns
+from seamir.ir.leaf import Bound, Input, LoadKind, Plan, Refusal, Returns
 from seamir.ir.passes import (
     PASSES,
     choose_guard,
@@ -45,7 +46,7 @@ from seamir.ir.passes import (
     run_passes,
 )
 from seamir.ir.verify import DefectError, verify
-from seamir.model.expressions import Binary, Constant, TrapNumber
+from seamir.model.expressions import Binary, Constant, RefusalValue, TrapNumber
 from seamir.model.registers import ALL_BITS
 from seamir.model.statuses import Match
 
@@ -277,8 +278,12 @@ BROKEN: dict[str, Callable[[Plan], Plan]] = {
         p, 1, steps=(set_bits(bits("rcx", 3, 2), 1),)
     ),
     "there are no bits xmm0": lambda p: replace(p, status=bits("xmm0")),
-    "the trap number is read where there is none": lambda p: with_load(p, 1, value=TrapNumber()),
-    "trap number is read": lambda p: replace(p, edges=edges(ON_FAULT, ON_FAULT)),
+    "an edge's value is read where there is no such edge": lambda p: with_load(
+        p, 1, value=TrapNumber()
+    ),
+    "value is read where there is no such edge": lambda p: replace(
+        p, edges=edges(ON_FAULT, ON_FAULT)
+    ),
     "rsp cannot be loaded": lambda p: with_load(p, 1, register="rsp"),
     "rip cannot be loaded": lambda p: with_load(p, 1, register="rip"),
     "rdx is loaded twice": lambda p: with_load(p, 1, register="rdx"),
@@ -323,8 +328,44 @@ BROKEN: dict[str, Callable[[Plan], Plan]] = {
     "a delivery of a call that does not return": lambda p: replace(p, returns=Returns.NOTHING),
     "b has no memory to keep": lambda p: with_delivery(p, 0, argument=None),
     "r goes through no pointer": lambda p: with_delivery(p, 1, argument="a"),
-    "b and the structure disagree": lambda p: replace(p, struct=structure(("b", U64, 0), size=8)),
+    "the structure and its argument disagree": lambda p: replace(
+        p, struct=structure(("b", U64, 0), size=8)
+    ),
+    "b lies past the end of b": lambda p: with_delivery(p, 0, offset=8),
+    "input b is counted by what is not read before it": lambda p: counted(p, "nobody"),
+    "input a is counted and no element": lambda p: replace(
+        p, inputs=(p.inputs[1], replace(p.inputs[0], bound=Bound("b", 0, 0)), *p.inputs[2:])
+    ),
+    "version v is no input": lambda p: replace(p, version_parameter="v"),
+    "a register is zeroed and nothing exposes it": lambda p: with_load(p, 1, kind=LoadKind.ZERO),
+    "no selector is the exposure mask 0x4": lambda p: replace(p, exposed=frozenset({"rdx"})),
+    "r12 is exposed with whatever it holds": lambda p: replace(p, exposed=frozenset({"r12"})),
+    "r12 is exposed and not destroyed": lambda p: replace(p, exposed=frozenset({"r12"})),
+    "rdx is loaded and not exposed": lambda p: replace(p, exposed=frozenset({"r12"})),
+    "a register is exposed that never is": lambda p: replace(p, exposed=frozenset({"rbp"})),
+    "the register that tells of a refusal is not among": lambda p: refusing(p, "r15"),
+    "an edge reads the value of another": lambda p: replace(
+        p, edges=edges(ON_CARRY, replace(returning(1), value=RefusalValue()))
+    ),
+    "the carry flag is an output and an outcome": lambda p: with_delivery(
+        p, 1, place=bits("carry", 0, 0)
+    ),
+    "attempts depend on a status that there is not": lambda p: replace(p, status=None),
+    "what is returned and the status disagree": lambda p: replace(p, status=None),
+    "an edge returns a status that there is not": lambda p: replace(p, status=None),
 }
+
+
+def counted(made: Plan, count: str) -> Plan:
+    """The plan with its second input, which is in memory, there only if `count` says so."""
+    second = replace(made.inputs[1], bound=Bound(count, 0, 0))
+    return replace(made, inputs=(made.inputs[0], second, *made.inputs[2:]))
+
+
+def refusing(made: Plan, register: str) -> Plan:
+    """The plan with a refused edge that looks at a register."""
+    refusal = Refusal(bits(register), 0, (), ON_CARRY)
+    return replace(made, edges=replace(made.edges, refused=refusal))
 
 
 @pytest.mark.parametrize(("message", "spoil"), BROKEN.items(), ids=BROKEN)

@@ -100,7 +100,7 @@ def test_every_object_takes_no_other_member_and_lacks_none() -> None:
     ("path", "value"),
     [
         (("schema",), "other"),
-        (("schema_version",), 2),
+        (("schema_version",), 1),
         (("wrappers", 0, "number"), 29),
         (("wrappers", 0, "number"), "29"),
         (("wrappers", 0, "number"), "0X1D"),
@@ -120,7 +120,7 @@ def test_every_object_takes_no_other_member_and_lacks_none() -> None:
         (("wrappers", 0, "instruction", "bytes"), "66 0f"),
         (("wrappers", 0, "edges", "carry", "reason"), "both"),
         (("wrappers", 0, "edges", "carry", "action"), None),
-        (("wrappers", 0, "returns"), "value"),
+        (("wrappers", 0, "returns"), "values"),
         (("wrappers", 0, "outputs", 0, "delivery", "register"), "rcx"),
         (("wrappers", 0, "again", 0, "attempts"), 0),
         (("wrappers", 0, "cost"), {}),
@@ -140,7 +140,7 @@ def test_mutilated_manifests_are_invalid(path: tuple[str | int, ...], value: Any
 
 def test_the_head() -> None:
     whole = manifest(made.simple())
-    assert whole["schema"] == "seamir-manifest" and whole["schema_version"] == 1
+    assert whole["schema"] == "seamir-manifest" and whole["schema_version"] == 2
     assert list(whole["versions"]) == ["llvm", "seamir"]
     assert whole["target"] == {
         "name": "linux-kernel",
@@ -276,6 +276,7 @@ def test_edges_and_the_reasons_why_there_is_none() -> None:
         "carry": {"action": None, "reason": "tdcall does not report in the carry flag"},
         "vectors": [],
         "fault": {"action": None, "reason": "the description gives faults no meaning"},
+        "refused": None,
     }
     bare = select_target("linux-kernel", ("-fixup",))
     said = json.loads(emit_manifest([made.removal()], bare, "x.seam", None, VERSIONS))
