@@ -39,7 +39,6 @@ from seamir.model.shapes import ShapeChecker, exposed_registers, exposure_mask
 from seamir.model.values import ValueChecker, substitute
 from seamir.syntax import ast
 
-
 # All that a leaf can give away but RBP, about which it has to say something then.
 _EVERY_OTHER = REGISTERS.keys() - {NEVER_AN_OPERAND, ONLY_IF_ALLOWED, "rax"}
 
@@ -261,7 +260,7 @@ class LeafChecker:
                 continue
             preserved = expand_registers(clause.registers, self._sink)
             changed = clobbers | exposed
-            if _EVERY_OTHER <= changed | returned.keys():
+            if changed | returned.keys() >= _EVERY_OTHER:
                 changed |= {ONLY_IF_ALLOWED}  # to say so is the answer to E0415
             report_idle_preserves(preserved, changed, self._sink)
             for name, span in preserved.items():
@@ -284,14 +283,9 @@ class LeafChecker:
                     message = "rbp is never exposed, so it cannot carry an operand here"
                     self._sink.report("E0416", message, operand.span)
             return
-        said = changed | {
-            name
-            for clause in item.clauses
-            if isinstance(clause, ast.Preserves)
-            for entry in clause.registers
-            for name in (entry.first.text,)
-        }
-        if _EVERY_OTHER <= changed and ONLY_IF_ALLOWED not in said:
+        kept = [c for c in item.clauses if isinstance(c, ast.Preserves)]
+        said = changed | {entry.first.text for clause in kept for entry in clause.registers}
+        if changed >= _EVERY_OTHER and ONLY_IF_ALLOWED not in said:
             message = f"{leaf.name} gives every other register away and says nothing of rbp"
             help = "add `clobbers rbp;`, or `preserves rbp;` if the other side promises it"
             self._sink.report("E0415", message, leaf.span, help=help)
