@@ -81,6 +81,11 @@ def in_out(name: str, kind: Type = U64) -> Argument:
     return Argument(name, ArgumentKind.IN_OUT, kind, False, "", SPAN)
 
 
+def array(name: str, kind: Type, length: int, count: str | None = None) -> Argument:
+    """A pointer to elements that are read; `count` is the input that says how many there are."""
+    return Argument(name, ArgumentKind.IN, kind, False, "", SPAN, length, count)
+
+
 def struct(name: str, *, optional: bool = False) -> Argument:
     """A pointer to the structure that takes the outputs."""
     return Argument(name, ArgumentKind.STRUCT, U64, optional, "", SPAN)
@@ -192,15 +197,33 @@ def plan(
     returns: Returns = Returns.STATUS,
     symbol: str = "wrapper",
     scrub: bool = False,
+    exposed: frozenset[str] | None = None,
 ) -> Plan:
-    """A plan of leaf 29; selector RAX = 29 unless `loads` has RAX."""
+    """A plan of leaf 29; selector RAX = 29 unless `loads` has RAX. `returns` may be without status.
+
+    Those that are `exposed` have to be loaded, and RCX with the mask.
+    """
     if not any(item.register == "rax" for item in loads):
         loads = (load("rax", 29, LoadKind.SELECTOR), *loads)
     on = edges() if on is None else on
     place = bits("rax") if status is None else status
+    has_status = returns not in (Returns.NO_STATUS, Returns.VALUE)
     row = INSTRUCTIONS[instruction]
     conduit = Conduit(
-        "test", (), row, (), place, (), frozenset(destroyed), memory, False, on, False, (), "", SPAN
+        "test",
+        (),
+        row,
+        (),
+        place if has_status else None,
+        (),
+        frozenset(destroyed),
+        memory,
+        False,
+        on,
+        False,
+        (),
+        "",
+        SPAN,
     )
     bound = 1
     for clause in clauses:
@@ -217,14 +240,14 @@ def plan(
         checks=tuple(checks),
         loads=tuple(loads),
         instruction=row,
-        destroyed=frozenset(destroyed) | {place.register},
+        destroyed=frozenset(destroyed) | ({place.register} if has_status else set()),
         destroys_memory=memory,
         destroys_simd=False,
-        exposed=None,
+        exposed=exposed,
         scrub=scrub,
         edges=on,
-        status=place,
-        success=ON_SUCCESS.any_of,
+        status=place if has_status else None,
+        success=ON_SUCCESS.any_of if has_status else None,
         again=tuple(clauses),
         guard=None,
         bound=bound,

@@ -21,6 +21,7 @@ from plans import (
     U32,
     U64,
     again,
+    array,
     bits,
     carry,
     deliver,
@@ -41,6 +42,7 @@ from seamir.ir.leaf import (
     Again,
     Argument,
     Bits,
+    Bound,
     CarryRegister,
     Delivery,
     Edges,
@@ -48,13 +50,14 @@ from seamir.ir.leaf import (
     Load,
     LoadKind,
     Plan,
+    Refusal,
     Returns,
     SetBits,
 )
 from seamir.ir.passes import run_passes
 from seamir.model.entities import Action, CallSymbol, ReturnValue, Trap
-from seamir.model.expressions import Binary, Constant, Expression, TrapNumber
-from seamir.model.registers import ALL_BITS, REGISTERS
+from seamir.model.expressions import Binary, Constant, Expression, RefusalValue, TrapNumber
+from seamir.model.registers import ALL_BITS, CARRY_FLAG, NEVER_EXPOSED, REGISTERS
 from seamir.model.statuses import Match, StatusTest
 from seamir.model.types import Type
 
@@ -87,6 +90,7 @@ class _Maker:
         self._names: list[str] = []
         self._arguments: list[Argument] = []
         self._inputs: list[Input] = []
+        self._has_status = True
 
     def make(self, symbol: str) -> Plan:
         random = self._random
@@ -96,14 +100,27 @@ class _Maker:
             status = replace(status, high=31)
         destroyed = {status.register, *self._registers(random.choice([0, 1, 3, 6, 8, 11, 14]))}
         delivery = random.choice(["pointers", "pointers", "struct", "register", "none", "none"])
+        self._has_status = random.random() < 0.9
         for index in range(random.choice([0, 1, 2, 3, 4, 6, 8, 10])):
             self._add(value(f"v{index}", random.choice(TYPES)))
+        for index in range(random.choice([0, 0, 0, 1, 2])):
+            self._add_array(f"a{index}")
         size, deliveries = self._deliveries(delivery, sorted(destroyed))
         random.shuffle(self._arguments)
         loads = self._loads(destroyed)
-        clauses = self._clauses(loads, destroyed, status)
-        on = self._edges(instruction)
+        exposed = None
+        if status.register != "rcx" and random.random() < 0.2:
+            exposed, loads = self._expose(
+                loads, {d.place.register for d in deliveries} | {status.register}
+            )
+            destroyed |= exposed | {"rcx"}
+        clauses = self._clauses(loads, destroyed, status) if self._has_status else []
+        on = self._edges(instruction, destroyed, status)
+        if on.carry is None and instruction != "tdcall" and delivery == "pointers":
+            deliveries += self._carry_flag()
         returns = Returns.STATUS_AND_VALUE if delivery == "register" else Returns.STATUS
+        if not self._has_status:
+            returns = Returns.VALUE if delivery == "register" else Returns.NO_STATUS
         if delivery == "none" and random.random() < 0.3:
             returns, clauses = Returns.NOTHING, []
             on = Edges(on.carry and Trap(SPAN), on.fault and Trap(SPAN), ())
@@ -121,7 +138,43 @@ class _Maker:
             inputs=self._inputs,
             returns=returns,
             symbol=symbol,
+            scrub=random.random() < 0.3,
+            exposed=exposed,
         )
+
+    def _expose(self, loads: list[Load], returned: set[str]) -> tuple[frozenset[str], list[Load]]:
+        """Exposes what is loaded or returned, what is not loaded as 0; RCX has the mask."""
+        loads = [item for item in loads if item.register != "rcx"]
+        used = {item.register for item in loads} | returned
+        exposed = frozenset(used - NEVER_EXPOSED - {"carry"})
+        mask = sum(1 << REGISTERS[name].number for name in exposed)
+        zeroed = sorted(exposed - {item.register for item in loads})
+        loads += [load(name, 0, LoadKind.ZERO) for name in zeroed]
+        return exposed, [*loads, load("rcx", mask, LoadKind.SELECTOR)]
+
+    def _add_array(self, name: str) -> None:
+        """An array of some elements, or of as many as an argument says."""
+        random = self._random
+        length, kind = random.randrange(1, 5), random.choice(TYPES)
+        count = None
+        if random.random() < 0.5:
+            count = f"{name}_count"
+            self._add(value(count, random.choice([U8, U64])))
+        self._arguments.append(array(name, kind, length, count))
+        for index in range(length):
+            element = f"{name}[{index}]"
+            self._add_input(element, kind, name, index * kind.width // 8)
+            if count is not None:
+                bound = Bound(count, index, random.choice([0, ALL_BITS, 7]))
+                self._inputs[-1] = replace(self._inputs[-1], bound=bound)
+
+    def _carry_flag(self) -> list[Delivery]:
+        """An output that is the carry flag, at times."""
+        if self._random.random() < 0.5:
+            return []
+        kind = self._random.choice(OUTPUT_TYPES)
+        self._arguments.append(out("flag", kind))
+        return [deliver("flag", bits(CARRY_FLAG, 0, 0), kind)]
 
     def _registers(self, count: int) -> list[str]:
         return self._random.sample(REGISTERS_USED, count)
@@ -191,19 +244,33 @@ class _Maker:
         low = self._random.choice([0, 0, 8, 32, self._random.randrange(64)])
         return bits(register, low, self._random.choice([63, self._random.randrange(low, 64)]))
 
-    def _edges(self, instruction: str) -> Edges:
+    def _edges(self, instruction: str, destroyed: set[str], status: Bits) -> Edges:
         random = self._random
         on_carry = None
         if instruction != "tdcall" and random.random() < 0.8:
             on_carry = self._action(fault=False)
-        if random.random() < 0.2:
-            return edges(on_carry, None)
-        vectors = random.sample([3, 6, 13, 14], random.choice([0, 0, 1, 2, 3]))
-        actions = {f"v{vector}": self._action(fault=True) for vector in vectors}
-        return edges(on_carry, self._action(fault=True), **actions)
+        found = edges(on_carry, None)
+        if random.random() < 0.8:
+            vectors = random.sample([3, 6, 13, 14], random.choice([0, 0, 1, 2, 3]))
+            actions = {f"v{vector}": self._action(fault=True) for vector in vectors}
+            found = edges(on_carry, self._action(fault=True), **actions)
+        others = sorted(destroyed - {status.register})
+        if others and random.random() < 0.25:
+            place = self._place(random.choice(others))
+            value = random.getrandbits(64) & (1 << place.width) - 1
+            found = replace(found, refused=Refusal(place, value, (), self._refused()))
+        return found
+
+    def _refused(self) -> Action:
+        action = self._action(fault=False)
+        if isinstance(action, ReturnValue) and self._random.random() < 0.5:
+            return ReturnValue(Binary("+", RefusalValue(), Constant(3)), SPAN)
+        return action
 
     def _action(self, *, fault: bool) -> Action:
         random = self._random
+        if not self._has_status:
+            return Trap(SPAN) if random.random() < 0.5 else CallSymbol("panic", None, SPAN)
         status: Expression = Constant(random.choice([0, 7, ALL_BITS, random.getrandbits(64)]))
         if fault and random.random() < 0.6:
             sum_, union = (Binary(operator, status, TrapNumber()) for operator in "+|")
@@ -235,7 +302,7 @@ class _Maker:
                 name,
                 self._place(random.choice(destroyed)),
                 kind,
-                test=self._test() if random.random() < 0.5 else None,
+                test=self._test() if self._has_status and random.random() < 0.5 else None,
                 keep=random.random() < 0.25,
                 optional=optional,
             )

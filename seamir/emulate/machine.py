@@ -192,7 +192,7 @@ class Machine:
             call.problems.append("it returned and must not")
         returns = call.plan.returns
         if call.plan.scrub:
-            call.problems += _unscrubbed(returns, entry, final)
+            call.problems += _unscrubbed(call, entry, final)
         status = None if returns in (Returns.VALUE, Returns.NO_STATUS) else final[RAX]
         value = {Returns.STATUS_AND_VALUE: final[RDX], Returns.VALUE: final[RAX]}.get(returns)
         return _execution(call, status, value)
@@ -346,12 +346,17 @@ def _execution(call: _Call, status: int | None, value: int | None) -> Execution:
     )
 
 
-def _unscrubbed(returns: Returns, entry: list[int], final: list[int]) -> list[str]:
+def _unscrubbed(call: _Call, entry: list[int], final: list[int]) -> list[str]:
     """Registers that hold at return neither 0 nor what the caller had there.
 
-    Only those that callers do not expect back: for others a difference is a problem anyway.
+    Only those that callers do not expect back: for others a difference is a problem anyway. What
+    a function that was called left behind is not from the other side.
     """
-    returned = {"rax"} | ({"rdx"} if returns is Returns.STATUS_AND_VALUE else set())
+    returned = {"rax"}
+    if call.plan.returns is Returns.STATUS_AND_VALUE:
+        returned.add("rdx")
+    if call.called:
+        returned |= set(_CALLER_SAVED) - call.plan.destroyed
     return [
         f"{name} is {final[_INDEX[name]]:#x} at return and should be scrubbed"
         for name in _CALLER_SAVED

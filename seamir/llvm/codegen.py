@@ -51,8 +51,9 @@ def emit_module(plans: Sequence[Plan], target: Target, main: Source, debug: str)
 def function_attributes(target: Target, *, scrub: bool = False) -> list[str]:
     """The attributes of every function for a target, as LLVM spells them.
 
-    With `scrub` each return clears the registers that the function used and its caller does not
-    expect back, but for those that it returns a value in.
+    With `scrub` each return clears all registers that a caller does not expect back, but for
+    those that a value is returned in. ("used-gpr" would leave out what inline assembly changes and
+    nobody reads, or reads by a part such as DH.)
     """
     on = target.features
     features = [] if "simd" in on else [_KERNEL_FEATURES]
@@ -68,7 +69,7 @@ def function_attributes(target: Target, *, scrub: bool = False) -> list[str]:
         '"target-cpu"="x86-64"',
     ]
     if scrub:
-        attributes.append('"zero-call-used-regs"="used-gpr"')
+        attributes.append('"zero-call-used-regs"="all-gpr"')
     if features:
         attributes.append(f'"target-features"="{",".join(features)}"')
     return attributes
