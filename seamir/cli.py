@@ -19,7 +19,10 @@ from seamir.version import VERSION
 Function = TypeVar("Function", bound=Callable[..., Any])
 Result = TypeVar("Result")
 
-BAD_REQUEST = frozenset({"E0801", "E0802", "E0803", "E0806", "E0809"})
+BAD_REQUEST = frozenset(
+    {"E0801", "E0802", "E0803", "E0806", "E0809"}
+    | {"E0901", "E0902", "E0903", "E0904", "E0905", "E0906"}
+)
 
 
 class SeamCommand(click.Command):
@@ -405,3 +408,66 @@ def explain_command(
     if not is_native():
         texts.append("The instructions can be shown on an x86-64 machine only.\n")
     click.echo("\n".join(texts), nl=False)
+
+
+@main.command(name="run", cls=SeamCommand)
+@click.argument("name", metavar="FILE")
+@click.argument("leaf", metavar="[LEAF]", required=False)
+@click.argument("words", metavar="[NAME=VALUE]...", nargs=-1)
+@click.option(
+    "--script",
+    metavar="TEXT",
+    help="What the other side does, attempt by attempt. Every call succeeds if not given.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
+@_targeting
+@_loading
+def run_command(
+    name: str,
+    leaf: str | None,
+    words: tuple[str, ...],
+    script: str | None,
+    as_json: bool,
+    target: str,
+    features: tuple[str, ...],
+    deliver: str,
+    symbol_prefix: str,
+    **loading: Any,
+) -> None:
+    """Execute a wrapper against a scripted other side.
+
+    The code runs in an emulator; shown are the registers at each attempt, and what the caller
+    gets. Every parameter needs a value: a number, a constant, or a status. A script has an outcome
+    for each attempt, the last one for all after it: a status with the registers that come back,
+    carry, or a fault. LEAF is as for explain.
+
+    \b
+    Examples:
+      seamir run tdx/host.seam TDH.MEM.TRACK tdr=0x1000
+      seamir run tdx/host.seam TDH.MEM.TRACK tdr=0x1000 --script 'TDX_OPERAND_BUSY(RCX)'
+      seamir run tdx/host.seam TDH.MNG.RD tdr=0x1000 field_id=3 --script 'TDX_SUCCESS{r8=7}'
+      seamir run tdx/host.seam TDH.MEM.TRACK tdr=0x1000 --script '#UD' --json
+    """
+    from seamir import run
+    from seamir.explain import name_leaves
+
+    if leaf is not None and "=" in leaf:
+        words, leaf = (leaf, *words), None
+    compilation = compiler.compile(
+        compiler.load(name, leaves=() if leaf is None else (leaf,), **loading),
+        target=target,
+        features=features,
+        deliver=deliver,
+        symbol_prefix=symbol_prefix,
+        debug=False,
+    )
+    if len(compilation.plans) > 1:
+        raise click.UsageError(name_leaves(name, compilation.plans))
+    _show(compilation.diagnostics)
+    record, warnings = run.run_call(compilation, words, script)
+    _show(warnings)
+    if as_json:
+        click.echo(json.dumps(run.report_json(record), indent=2))
+    else:
+        click.echo(run.report_text(record), nl=False)
+    run.stop_on_differences(record)

@@ -204,6 +204,14 @@ def compile(
     return Compilation(program.stem, chosen, plans, outputs, diagnostics, program)
 
 
+def constants_of(program: Program) -> dict[str, int]:
+    """The constants of a program by name, without those that files define differently.
+
+    Raises SeamError on errors in the program.
+    """
+    return Model(program.units, program.options).constants()
+
+
 def plans_of(
     program: Program, target: Target, deliver: str = "pointers"
 ) -> tuple[tuple[Plan, ...], tuple[Diagnostic, ...]]:

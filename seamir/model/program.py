@@ -51,6 +51,32 @@ class Model:
         self._items: dict[int, tuple[ast.LeafItem, Scope]] = {}  # by the leaf that came of one
         self._check_substitutions()
 
+    def constants(self) -> dict[str, int]:
+        """The value of each constant by its name, first those that some type allows.
+
+        What the named files define hides what others do. A name to which several of the others
+        give different values is left out. Raises SeamError.
+        """
+        values: dict[str, set[int]] = {}
+        for scopes in (self._named, self._all):
+            found: dict[str, set[int]] = {}
+            for scope in scopes:
+                for item in scope.unit.file.items:
+                    if isinstance(item, ast.ConstItem):
+                        value = self._declarations.constant_of_item(scope, item)
+                        found.setdefault(item.name.text, set()).add(value or 0)
+            values = {**found, **values}
+        self.sink.stop_on_errors()
+        allowed = {
+            name.text
+            for scope in self._all
+            for item in scope.unit.file.items
+            if isinstance(item, ast.TypeItem)
+            for name in item.constants
+        }
+        names = sorted(values, key=lambda name: name not in allowed)
+        return {name: value for name in names for value in values[name] if len(values[name]) == 1}
+
     # -- what to emit
 
     def check(self, globs: Sequence[str] = ()) -> tuple[Wrapper, ...]:
