@@ -195,8 +195,9 @@ class Speller:
 
     def argument(self, item: Input, value: int) -> str:
         """The value of an input, on one word."""
-        words = self.words(item.promise, value)
-        return words if words and not item.promise.fields else _number(item.type, value)
+        if item.promise.fields:
+            return f"{value:#x}"
+        return self.words(item.promise, value) or _number(item.type, value)
 
 
 class _Decoder:

@@ -16,7 +16,7 @@ from itertools import accumulate
 from seamir.diagnostics import Diagnostics
 from seamir.emulate.junk import Junk
 from seamir.emulate.script import Carry, Completed, Fault, Outcome
-from seamir.ir.leaf import Bits, CarryRegister, Plan
+from seamir.ir.leaf import Bits, Plan
 from seamir.model.instructions import FAULT_VECTORS
 from seamir.model.registers import ALL_BITS, REGISTERS, slice_mask
 from seamir.model.scope import suggest
@@ -58,20 +58,15 @@ class Answer:
 class ScriptedSide:
     """The other side of a call, by a script.
 
-    Outputs, and registers that a resumption carries over, keep what they were loaded with where
-    the script does not say it (or hold 0); all else that may change holds junk.
+    Registers of outputs keep what they were loaded with where the script does not say it, or hold
+    0; all else that may change holds junk.
     """
 
     def __init__(self, plan: Plan, answers: tuple[Answer, ...]) -> None:
         self._plan = plan
         self._answers = answers
         self._ends = list(accumulate(answer.count for answer in answers))
-        self._kept = {delivery.place.register for delivery in plan.deliveries} | {
-            step.register
-            for clause in plan.again
-            for step in clause.steps
-            if isinstance(step, CarryRegister)
-        }
+        self._kept = {delivery.place.register for delivery in plan.deliveries}
 
     def answer(self, attempt: int) -> Answer:
         """What the script says about an attempt; the first is 0."""

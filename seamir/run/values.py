@@ -123,9 +123,9 @@ class Vocabulary:
         if len(tokens) < 2 or tokens[1].text != "(":
             return status.values[0], tokens[1:]
         if len(tokens) < 4 or tokens[3].text != ")":
-            place = tokens[min(len(tokens) - 1, 3)]
-            message = f"`)` is missing before {place.shown}"
-            sink.report(code, message, place.span, help=f"write {name.text}(ID)")
+            before = tokens[2] if len(tokens) > 2 and tokens[2].kind != _END else tokens[1]
+            message = f"`)` is missing after {before.shown}"
+            sink.report(code, message, before.span, help=f"write {name.text}(ID)")
             return None, tokens
         detail = _detail(family, tokens[2], code, sink)
         if detail is None:

@@ -694,9 +694,9 @@ def test_the_documentation_has_the_features_of_each_target() -> None:
 
 def test_documented_commands_work(folder: Path) -> None:
     text = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
-    lines = re.findall(r"^    seamir ((?:compile|check|list|explain) .*)$", text, re.MULTILINE)
+    lines = re.findall(r"^    seamir ((?:compile|check|list|explain|run) .*)$", text, re.MULTILINE)
     examples = [line for line in lines if not re.search(r"FILE|CODE", line)]
-    assert len(examples) >= 9
+    assert len(examples) >= 12
     for line in examples:
         call(*shlex.split(line), cwd=folder)
 

@@ -34,7 +34,8 @@ ALLOWED = {
     "compiler": "source diagnostics targets writing syntax model ir objects outputs",
     "__init__": "source diagnostics targets version compiler",
     "explain": "source diagnostics syntax ir emit objects compiler",
-    "cli": "diagnostics targets version ir llvm compiler explain",
+    "run": "source diagnostics targets model ir emit emulate compiler",
+    "cli": "diagnostics targets version ir llvm compiler explain run",
     "__main__": "cli",
 }
 
