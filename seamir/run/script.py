@@ -9,6 +9,7 @@ Takes a plan and the text, gives a ScriptedSide. Errors have a caret under the t
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -20,7 +21,15 @@ from seamir.ir.leaf import Bits, Plan
 from seamir.model.instructions import FAULT_VECTORS
 from seamir.model.registers import ALL_BITS, REGISTERS, slice_mask
 from seamir.model.scope import suggest
-from seamir.run.values import Token, Vocabulary, field_of, fits, name_of_status, tokens_of
+from seamir.run.values import (
+    Token,
+    Vocabulary,
+    field_of,
+    fits,
+    name_of_status,
+    number_of,
+    tokens_of,
+)
 from seamir.source import Source
 
 LONGEST = 65_535  # attempts, as of a wrapper
@@ -70,8 +79,8 @@ class ScriptedSide:
 
     def answer(self, attempt: int) -> Answer:
         """What the script says about an attempt; the first is 0."""
-        index = next((i for i, end in enumerate(self._ends) if attempt < end), -1)
-        return self._answers[index]
+        index = bisect_right(self._ends, attempt)
+        return self._answers[min(index, len(self._answers) - 1)]
 
     def __call__(self, attempt: int, registers: Mapping[str, int]) -> Outcome:
         answer = self.answer(attempt)
@@ -197,24 +206,24 @@ class _Reader:
 
     def _fault(self, token: Token) -> Answer:
         vector = FAULT_VECTORS.get(token.text)
-        if vector is None and token.text[1:].isdecimal() and int(token.text[1:]) <= 255:
-            vector = int(token.text[1:])
-        if vector is None:
+        digits = token.text[1:]
+        if vector is None and digits.isdecimal() and len(digits) <= 3:
+            vector = int(digits)
+        if vector is None or vector > 255:
             help = suggest(token.text, self._sink, FAULT_VECTORS)
             help = help or f"faults are {', '.join(FAULT_VECTORS)}, and `#` with a number to 255"
             raise self._wrong("E0905", f"{token.shown} is no fault", token, help)
         return Answer(Fault(vector), 0, "", (), self._count())
 
     def _completed(self) -> Answer:
-        start = self._next
+        start, index = self._next, self._at
         status = self._status()
         place = self._plan.status
         if not fits(status, place.width, signed=False):
             message = f"{start.shown} does not fit the status in {place}"
             raise self._wrong("E0906", message, start)
-        name = "" if start.kind == "number" else self._text_since(start)
-        if start.kind == "name" and self._vocabulary.status_code(start.text) is None:
-            name = ""
+        is_named = self._vocabulary.status_code(start.text) is not None
+        name = "".join(t.text for t in self._tokens[index : self._at]) if is_named else ""
         settings = self._settings() if self._next.text == "{" else ()
         return Answer(None, status, name, settings, self._count())
 
@@ -235,18 +244,13 @@ class _Reader:
     def _end_before(self, index: int) -> Token:
         return Token("end", self._tokens[index].span)
 
-    def _text_since(self, start: Token) -> str:
-        """The text of the tokens from one up to here."""
-        first = self._tokens.index(start)
-        return "".join(token.text for token in self._tokens[first : self._at])
-
     def _count(self) -> int:
         if self._next.text != "*":
             return 1
         self._take()
         token = self._take()
-        count = int(token.text.replace("_", ""), 0) if _is_count(token) else 0
-        if not 1 <= count <= LONGEST:
+        count = number_of(token, LONGEST) if token.kind == "number" else None
+        if count is None or count < 1:
             message = f"{token.shown} is no number of attempts"
             raise self._wrong("E0905", message, token, f"it is 1 to {LONGEST}")
         return count
@@ -319,10 +323,6 @@ class _Reader:
         if register == plan.status.register and plan.status.width == 64:
             message = f"{register} has the status, which stands before the brace"
             raise self._wrong("E0906", message, name)
-
-
-def _is_count(token: Token) -> bool:
-    return token.kind == "number" and not token.text.startswith("-")
 
 
 def shown_status(plan: Plan, status: int, answer: Answer | None = None) -> str:

@@ -28,6 +28,7 @@ _TOKEN = re.compile(
 )
 _WORDS = {"true": 1, "false": 0}
 _END = "end"
+_LONGEST = 200  # characters of a number, leading zeros included
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +137,20 @@ class Vocabulary:
 _HELP = "a value is a number, a constant or a status"
 
 
+def number_of(token: Token, limit: int = ALL_BITS) -> int | None:
+    """The value of a number that is not above a limit, nor too negative for 64 bits."""
+    digits = token.text.replace("_", "").lower()
+    if len(digits) > _LONGEST:
+        return None
+    value = int(digits, 16 if "x" in digits else 10)
+    return value if -(1 << 63) <= value <= limit else None
+
+
 def _number(token: Token, code: str, sink: Diagnostics) -> int | None:
-    value = int(token.text.replace("_", ""), 16 if "x" in token.text.lower() else 10)
-    if -(1 << 63) <= value <= ALL_BITS:
-        return value
-    sink.report(code, f"{token.shown} has more than 64 bits", token.span)
-    return None
+    value = number_of(token)
+    if value is None:
+        sink.report(code, f"{token.shown} has more than 64 bits", token.span)
+    return value
 
 
 def _detail(family: StatusFamily, token: Token, code: str, sink: Diagnostics) -> int | None:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from command_line import call, run, write
+from command_line import ROOT, call, run, write
 
 TEXT = """\
 operands ids { RCX = 1; RDX = 2; R10 = 10; SEPT = 0x92; SEPT_TREE = 0x92; }
@@ -316,6 +316,24 @@ def test_all_attempts_of_many(tmp_path: Path) -> None:
     assert printed.startswith("fixed(tdr=0x1000, gpa=0x2000), 70 attempts\n\nattempts 1 to 50\n")
     assert "\nattempts 51 to 69\n" in printed
     assert printed.count("\n  no attempt is left: retry 19 on BUSY(SEPT_TREE)\n") == 1
+
+
+def test_the_documented_run(tmp_path: Path) -> None:
+    text = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    shown = text[text.index("\npage_remove(") + 1 :]
+    write(
+        tmp_path,
+        "calls.seam",
+        """\
+import "tdx/conduits.seam";
+import "tdx/host.seam";
+wrapper page_remove = TDH.MEM.PAGE.REMOVE { retry 16 on TDX_OPERAND_BUSY(SEPT_TREE); }
+""",
+    )
+    script = "TDX_OPERAND_BUSY(SEPT_TREE)*2; TDX_SUCCESS{rdx=0x301}"
+    assert " ".join(script.split()) in " ".join(text.split())
+    printed = output(tmp_path, "page_remove", *REMOVE, "--script", script)
+    assert shown.startswith(f"{printed}```\n")
 
 
 # -- as data

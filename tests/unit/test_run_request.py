@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import seamir
 from seamir.compiler import constants_of
@@ -317,6 +319,7 @@ def test_calls_that_do_not_complete(text: str, outcome: Carry | Fault) -> None:
         ("BUSY(0xffff_ffff)", 0x8000_0200_FFFF_FFFF),
         ("DOWN", 0x8000_FF00_0000_0000),
         ("FIVE", 5),
+        ("007*007", 7),
     ],
 )
 def test_statuses(text: str, status: int) -> None:
@@ -366,10 +369,12 @@ def test_other_registers_keep_their_value_or_hold_junk() -> None:
             ("E0905", "`0x100000000` does not fit the detail bits of codes", "0x100000000")]),
         ("DOWN(1)", [("E0905", "statuses of own have no detail bits", "1")]),
         ("#XX", [("E0905", "`#XX` is no fault", "#XX")]),
+        ("#0006", [("E0905", "`#0006` is no fault", "#0006")]),
         ("#256", [("E0905", "`#256` is no fault", "#256")]),
         ("#", [("E0905", "`#` is no fault", "#")]),
         ("FINE*0", [("E0905", "`0` is no number of attempts", "0")]),
         ("FINE*65536", [("E0905", "`65536` is no number of attempts", "65536")]),
+        ("FINE*-1", [("E0905", "`-1` is no number of attempts", "-1")]),
         ("FINE*", [("E0905", "the end is no number of attempts", "")]),
         ("FINE{1=2}", [("E0905", "`1` is no register", "1")]),
         ("FINE{foo=2}", [("E0905", "`foo` is no register and no output", "foo")]),
@@ -434,3 +439,37 @@ def test_an_error_shows_its_place_in_the_script() -> None:
 )
 def test_names_of_statuses(status: int, name: str) -> None:
     assert name_of_status(PLANS["A"].conduit.families, status) == name
+
+
+def test_a_long_script_takes_no_time() -> None:
+    side = script(";".join(["BUSY(LOCK){low=1}"] * 20_000) + "; FINE")
+    assert registers_after(side, 19_999)["rax"] == 0x8000_0200_0000_0092
+    assert registers_after(side, 20_000)["rax"] == 0x100
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "0x" + "f" * 5000, "1" + "_0" * 3000])
+def test_long_numbers(digits: str) -> None:
+    with pytest.raises(SeamError) as error:
+        script(digits)
+    assert complaints(error) == [("E0905", f"`{digits}` has more than 64 bits", digits)]
+    with pytest.raises(SeamError) as error:
+        arguments(f"level={digits}")
+    assert complaints(error) == [("E0901", f"`{digits}` has more than 64 bits", digits)]
+
+
+@given(st.text(st.sampled_from("BUSY FINE{}()=,;*#UDcarryrcxlow.level01-x_[]$é\n")))
+def test_any_text_is_a_script_or_a_diagnostic(text: str) -> None:
+    try:
+        side = script(text)
+    except SeamError as error:
+        assert {d.code for d in error.diagnostics} <= {"E0905", "E0906"}
+        assert str(error)
+    else:
+        side(0, LOADED)
+
+
+@given(st.text(st.sampled_from("level info page list=NULL,01-x_[]FIVE.state$é\n")))
+def test_any_text_is_an_argument_or_a_diagnostic(text: str) -> None:
+    with pytest.raises(SeamError) as error:
+        arguments(text)
+    assert {d.code for d in error.value.diagnostics} <= {"E0901", "E0902", "E0903", "E0904"}
