@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import ROOT, call, run, write
+from golden_cases import case_names, compile_case
+
+from seamir.ir.leaf import Plan
+from seamir.run import report_json, report_text, run_call
 
 TEXT = """\
 operands ids { RCX = 1; RDX = 2; R10 = 10; SEPT = 0x92; SEPT_TREE = 0x92; }
@@ -490,3 +496,31 @@ compiler.compile = compile
     assert "\nTHE CODE DOES NOT DO WHAT ITS PLAN MEANS:\nr8 at attempt 1 is 0x7 in" in done.stdout
     assert "seamir: defect: DisagreementError: field: r8 at attempt 1 is 0x7" in done.stderr
     assert "please report it" in done.stderr
+
+
+# -- every description there is
+
+
+def scripts(plan: Plan) -> Iterator[str | None]:
+    """Scripts that reach each kind of outcome of a wrapper."""
+    yield None
+    if plan.edges.carry is not None:
+        yield "carry"
+    if plan.instruction.may_fault:
+        yield "#UD"
+    statuses = [f"{clause.matches[0].value:#x}" for clause in plan.again]
+    if statuses:
+        yield "; ".join([*statuses, *statuses])
+
+
+@pytest.mark.parametrize("name", case_names())
+def test_every_golden_case_runs(name: str) -> None:
+    compilation = compile_case(name)
+    for plan in compilation.plans:
+        one = replace(compilation, plans=(plan,))
+        words = [f"{item.name}=1" for item in plan.inputs]
+        for text in scripts(plan):
+            record, _ = run_call(one, words, text)
+            assert not record.differences
+            assert report_text(record).startswith(f"{plan.symbol}(")
+            assert json.loads(json.dumps(report_json(record)))["symbol"] == plan.symbol
