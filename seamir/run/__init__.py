@@ -1,7 +1,7 @@
 """`seamir run`: one call of a compiled wrapper, against an other side that a script describes.
 
-`arguments` reads NAME=VALUE, `script` the outcomes of the attempts; `record` executes the call and
-decodes what was seen; `report` makes text or JSON of it.
+`arguments` reads NAME=VALUE, `script` the outcomes of the attempts; `record` executes the call,
+`decode` says what was seen, and `report` makes text or JSON of it.
 """
 
 from __future__ import annotations

@@ -200,8 +200,18 @@ class _Reader:
         message = f"{self._plan.symbol} has no parameter {name.shown}"
         self._sink.report("E0902", message, name.span, help=help)
 
+    def _is_there(self, item: Input) -> bool:
+        """Whether the call has the input: elements behind a run-time count are not read."""
+        if item.bound is None:
+            return True
+        return self._values.get(item.bound.count, 0) > item.bound.index
+
     def _find_missing(self) -> None:
-        missing = [item for item in self._plan.inputs if item.name not in self._values]
+        missing = [
+            item
+            for item in self._plan.inputs
+            if item.name not in self._values and self._is_there(item)
+        ]
         if not missing:
             return
         names = [f"`{item.name}`" for item in missing]
@@ -234,18 +244,19 @@ class _Reader:
         return Call(slots, regions, inputs, tuple(self._broken_promises(inputs)))
 
     def _memory(self, argument: Argument) -> bytes:
-        """What a pointer leads to: its inputs, and elsewhere what is to be overwritten."""
+        """What a pointer leads to: its inputs, and elsewhere what is to be overwritten.
+
+        Of an array with a run-time count, memory ends behind the last element that is there.
+        """
         plan = self._plan
-        items = [item for item in plan.inputs if item.argument == argument.name]
-        ends = [(item.offset or 0) + item.type.width // 8 for item in items]
-        ends += [
-            delivery.offset + delivery.type.width // 8
-            for delivery in plan.deliveries
-            if delivery.argument == argument.name
-        ]
+        size = argument.size
         if argument.kind is ArgumentKind.STRUCT and plan.struct is not None:
-            ends.append(plan.struct.size)
-        content = bytearray(_UNWRITTEN * max(ends, default=argument.type.width // 8))
+            size = plan.struct.size
+        items = [item for item in plan.inputs if item.argument == argument.name]
+        if argument.count is not None:
+            items = [item for item in items if item.name in self._values]
+            size = max(((item.offset or 0) + item.type.width // 8 for item in items), default=0)
+        content = bytearray(_UNWRITTEN * size)
         for item in items:
             width, offset = item.type.width // 8, item.offset or 0
             content[offset : offset + width] = self._values[item.name].to_bytes(width, "little")
@@ -255,7 +266,9 @@ class _Reader:
         checked = {check.input for check in self._plan.checks}
         found = []
         for item in self._plan.inputs:
-            if item.name in checked or keeps_promise(item.promise, inputs[item.name]):
+            if item.name in checked or not self._is_there(item):
+                continue
+            if keeps_promise(item.promise, inputs[item.name]):
                 continue
             given = (s for n, s in self._given.items() if item.name in (n, self._owner(n)))
             span = next(given, None)

@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 from seamir.emit.contract import vector_name
 from seamir.emit.text import plain
 from seamir.model.statuses import Match
-from seamir.run.record import Attempt, DeliveredOutput, Record, RegisterValue
+from seamir.run.decode import Attempt, RegisterValue
+from seamir.run.record import DeliveredOutput, Record
 
 Json: TypeAlias = dict[str, Any]
 
@@ -55,10 +56,13 @@ def _outcome(record: Record, attempt: Attempt) -> str:
         return "carry"
     if attempt.vector is not None:
         return f"fault {vector_name(attempt.vector)}"
-    status = attempt.status or 0
-    words = f"completed: {attempt.status_name} {status:#x}".replace("  ", " ")
+    if attempt.status is None:
+        return "completed"
+    words = " ".join(filter(None, (attempt.status_name, f"{attempt.status:#x}")))
+    if attempt.outcome == "refused":
+        return f"refused: {words}"
     success = record.plan.success
-    return words if success is None else f"{words}, {_class(success, status)}"
+    return f"completed: {words}" + (f", {_class(success, attempt.status)}" if success else "")
 
 
 def _class(success: Sequence[Match], status: int) -> str:
@@ -113,7 +117,7 @@ def _number(value: int | None) -> str | None:
 def _attempt_data(record: Record, attempt: Attempt) -> Json:
     success = record.plan.success
     is_success = None
-    if success is not None and attempt.status is not None:
+    if success is not None and attempt.status is not None and attempt.outcome == "completed":
         is_success = any(match.accepts(attempt.status) for match in success)
     return {
         "loaded": [_register_data(row) for row in attempt.loaded],

@@ -1,8 +1,8 @@
 """What the other side does, from a script such as `TDX_OPERAND_BUSY(RCX)*2; #UD`.
 
     script   outcome; outcome; ...     one an attempt, the last one for all attempts after it
-    outcome  (carry | #UD | status) [*COUNT]
-    status   (X | X(ID) | X(0x12) | 0x8000...) [{ rcx = 5, output = 6, output.field = 7 }]
+    outcome  (carry | #UD | end [{ rcx = 5, output = 6, output.field = 7 }]) [*COUNT]
+    end      X | X(ID) | X(0x12) | 0x8000... | completed | refused = (X | 0x8000...)
 
 Takes a plan and the text, gives a ScriptedSide. Errors have a caret under the text.
 """
@@ -10,7 +10,7 @@ Takes a plan and the text, gives a ScriptedSide. Errors have a caret under the t
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -19,7 +19,7 @@ from seamir.emulate.junk import Junk
 from seamir.emulate.script import Carry, Completed, Fault, Outcome
 from seamir.ir.leaf import Bits, Plan
 from seamir.model.instructions import FAULT_VECTORS
-from seamir.model.registers import ALL_BITS, REGISTERS, slice_mask
+from seamir.model.registers import ALL_BITS, CARRY_FLAG, REGISTERS, slice_mask
 from seamir.model.scope import suggest
 from seamir.run.values import (
     Token,
@@ -48,12 +48,12 @@ class Setting:
 class Answer:
     """What the other side does at `count` attempts.
 
-    `failure` is how the call does not complete; None: it completes with `status` and with these
-    settings. `name` is the status as the script calls it, "" for a number.
+    `failure` is how the instruction fails; None: it comes back with `status`, if the conduit has
+    one, and with these settings. `name` is the status as the script calls it, "" for a number.
     """
 
     failure: Carry | Fault | None
-    status: int
+    status: int | None
     name: str
     settings: tuple[Setting, ...] = ()
     count: int = 1
@@ -91,13 +91,28 @@ class ScriptedSide:
         loaded = {load.register for load in self._plan.loads}
         for name in self._kept & self._plan.destroyed:
             values[name] = registers[name] if name in loaded else 0
-        status = self._plan.status
-        mask = slice_mask(status.low, status.high)
-        settings = (Setting(status.register, mask, answer.status << status.low), *answer.settings)
-        for setting in settings:
+        carry = False
+        for setting in (*self._usual(answer), *answer.settings):
+            if setting.register == CARRY_FLAG:
+                carry = bool(setting.value)
+                continue
             values[setting.register] &= ~setting.mask & ALL_BITS
             values[setting.register] |= setting.value & setting.mask
-        return Completed(values)
+        return Completed(values, carry=carry)
+
+    def _usual(self, answer: Answer) -> Iterator[Setting]:
+        """What is in registers if the script does not say more: completion, and the status."""
+        plan = self._plan
+        if plan.edges.refused is not None:
+            yield setting_of(plan.edges.refused.place, plan.edges.refused.value)
+        if plan.status is not None and answer.status is not None:
+            yield setting_of(plan.status, answer.status)
+
+
+def setting_of(place: Bits, value: int) -> Setting:
+    """A value in its place."""
+    mask = slice_mask(place.low, place.high)
+    return Setting(place.register, mask, value << place.low & mask)
 
 
 def read_script(plan: Plan, text: str | None, vocabulary: Vocabulary) -> ScriptedSide:
@@ -106,14 +121,15 @@ def read_script(plan: Plan, text: str | None, vocabulary: Vocabulary) -> Scripte
     Raises SeamError with all that is wrong with the script.
     """
     if text is None:
-        status = success_status(plan)
-        return ScriptedSide(plan, (Answer(None, status, ""),))
+        return ScriptedSide(plan, (Answer(None, success_status(plan), ""),))
     reader = _Reader(plan, Source("script", text), vocabulary)
     return ScriptedSide(plan, reader.read())
 
 
-def success_status(plan: Plan) -> int:
-    """The first status of the conduit's families that means success; 0 if none does."""
+def success_status(plan: Plan) -> int | None:
+    """The first status that means success, 0 if none does; None if there are no statuses."""
+    if plan.status is None:
+        return None
     success = plan.success or ()
     for family in plan.conduit.families:
         for code in family.codes.values():
@@ -186,10 +202,15 @@ class _Reader:
             return self._fault(self._take())
         if token.kind == "name" and token.text == "carry":
             return self._carry(self._take())
+        if token.kind == "name" and token.text == "completed":
+            self._take()
+            return self._with_registers(success_status(self._plan), "")
+        if token.kind == "name" and token.text == "refused":
+            return self._refused(self._take())
         if token.kind in ("name", "number"):
             return self._completed()
         message = f"{token.shown} is no outcome" if token.kind != "end" else "an outcome is missing"
-        help = "an outcome is a status, `carry`, or a fault such as `#UD`"
+        help = f"an outcome is {self._outcomes()}"
         raise self._wrong("E0905", message, token, help)
 
     def _end_of_outcome(self) -> None:
@@ -215,19 +236,53 @@ class _Reader:
             raise self._wrong("E0905", f"{token.shown} is no fault", token, help)
         return Answer(Fault(vector), 0, "", (), self._count())
 
+    def _outcomes(self) -> str:
+        """The outcomes that the call may have, in words."""
+        words = ["a status" if self._plan.status is not None else "`completed`"]
+        words += ["`carry`"] if self._plan.edges.carry is not None else []
+        words += ["`refused=VALUE`"] if self._plan.edges.refused is not None else []
+        return f"{', '.join(words)}, or a fault such as `#UD`"
+
     def _completed(self) -> Answer:
         start, index = self._next, self._at
-        status = self._status()
         place = self._plan.status
+        if place is None:
+            message = f"{self._plan.symbol} has no status"
+            raise self._wrong("E0906", message, start, "write `completed`")
+        status = self._status(self._vocabulary)
         if not fits(status, place.width, signed=False):
             message = f"{start.shown} does not fit the status in {place}"
             raise self._wrong("E0906", message, start)
         is_named = self._vocabulary.status_code(start.text) is not None
         name = "".join(t.text for t in self._tokens[index : self._at]) if is_named else ""
-        settings = self._settings() if self._next.text == "{" else ()
+        return self._with_registers(status, name)
+
+    def _with_registers(
+        self, status: int | None, name: str, settings: tuple[Setting, ...] = ()
+    ) -> Answer:
+        if self._next.text == "{":
+            settings += self._settings()
         return Answer(None, status, name, settings, self._count())
 
-    def _status(self) -> int:
+    def _refused(self, token: Token) -> Answer:
+        """The instruction comes back, and its place says that nobody was reached."""
+        refusal = self._plan.edges.refused
+        if refusal is None:
+            message = f"{self._plan.symbol} has no refused edge"
+            raise self._wrong("E0906", message, token)
+        self._expect("=", "`refused`")
+        start = self._next
+        families = (*refusal.families, *self._vocabulary.families)
+        value = self._status(Vocabulary(self._vocabulary.constants, families))
+        if not fits(value, refusal.place.width, signed=False):
+            message = f"{start.shown} does not fit {refusal.place}"
+            raise self._wrong("E0906", message, start)
+        if value == refusal.value:
+            message = f"{start.shown} in {refusal.place} says that the call was not refused"
+            raise self._wrong("E0906", message, start)
+        return self._with_registers(None, "", (setting_of(refusal.place, value),))
+
+    def _status(self, vocabulary: Vocabulary) -> int:
         """The value of a status; takes its tokens."""
         end = self._at
         while self._tokens[end].kind != "end" and self._tokens[end].text not in (";", "{"):
@@ -235,7 +290,7 @@ class _Reader:
                 break
             end += 1
         tokens = self._tokens[self._at : end]
-        value = self._vocabulary.read([*tokens, self._end_before(end)], "E0905", self._sink)
+        value = vocabulary.read([*tokens, self._end_before(end)], "E0905", self._sink)
         if value is None:
             raise _Stop
         self._at = end
@@ -290,8 +345,7 @@ class _Reader:
             message = f"{start.shown} does not fit {name.shown}, {place}"
             raise self._wrong("E0906", message, start)
         self._at = end
-        mask = slice_mask(place.low, place.high)
-        return Setting(place.register, mask, value << place.low & mask), name
+        return setting_of(place, value), name
 
     def _place(self, name: Token) -> tuple[Bits, bool]:
         """The bits that a register, an output or a field of one stands for; whether signed."""
@@ -320,7 +374,8 @@ class _Reader:
             names = ", ".join(sorted(plan.destroyed, key=lambda n: REGISTERS[n].number))
             message = f"the other side preserves {register}"
             raise self._wrong("E0906", message, name, f"it may change {names}")
-        if register == plan.status.register and plan.status.width == 64:
+        status = plan.status
+        if status is not None and register == status.register and status.width == 64:
             message = f"{register} has the status, which stands before the brace"
             raise self._wrong("E0906", message, name)
 
@@ -329,4 +384,6 @@ def shown_status(plan: Plan, status: int, answer: Answer | None = None) -> str:
     """A status by its name, the script's own if it is the one that the script gave, or ""."""
     if answer is not None and answer.failure is None and answer.name and answer.status == status:
         return answer.name
-    return name_of_status(plan.conduit.families, status)
+    refusal = plan.edges.refused
+    refusals = refusal.families if refusal is not None else ()
+    return name_of_status((*plan.conduit.families, *refusals), status)

@@ -342,6 +342,175 @@ wrapper page_remove = TDH.MEM.PAGE.REMOVE { retry 16 on TDX_OPERAND_BUSY(SEPT_TR
     assert shown.startswith(f"{printed}```\n")
 
 
+# -- several values, other ends
+
+MORE = """\
+import "tdx/conduits.seam";
+import "tdx/types.seam";
+import "tdx/status.seam";
+
+statuses answers { success bits [63:0] == 0; OK = 0; RETRY = 1; }
+layout registers { rdx @0 as first; r8 @8; }
+conduit exposing {
+    instruction tdcall "66 0f 01 cc";
+    rax = 0;
+    r10 = 0;
+    r11 = leaf;
+    rcx = exposed;
+    status r10 in answers;
+    clobbers memory;
+    on refused rax in tdx_status != TDX_SUCCESS return refusal;
+    scrub;
+}
+conduit silent {
+    instruction tdcall "66 0f 01 cc";
+    rax = leaf;
+    status none;
+    clobbers rax;
+}
+conduit flagged {
+    instruction pvalidate "f2 0f 01 ff";
+    status rax in answers;
+}
+
+leaf LISTED = 1 via seamcall (regs: registers, pages: hpa[2], n: level, more: hpa[n <= 4])
+    -> (regs = {rdx, r8}, back: u32[2] = {rcx, rbx} on success)
+{
+    {rdx, r8} = regs;
+    {r9, r10} = pages;
+    r12..r15 = more else NULL_PA;
+}
+leaf EXPOSED = 2 via exposing (a: u64) -> (b: u64 = r12 on success, c: u64 = r13)
+{ r12 = a; retry 1 on RETRY; }
+leaf SILENT = 3 via silent (a: u64) -> (b: s32 = rcx[31:0]) { rcx = a; deliver register; }
+leaf QUIET = 4 via silent (a: u64) -> (b: u64 = rcx) { rcx = a; }
+leaf FLAGGED via flagged (address: ptr) -> (unchanged: bool = carry) { rax = address; }
+type level = u64 in 0..4;
+"""
+
+
+def more(folder: Path, *arguments: str) -> str:
+    """What a run of a leaf of MORE prints."""
+    write(folder, "more.seam", MORE)
+    done = call("run", "more.seam", *arguments, cwd=folder)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_arrays_and_layouts(folder: Path) -> None:
+    words = ("regs.rdx=5", "regs.r8=6", "pages=0x1000,0x2000", "n=1", "more=0x3000")
+    script = "TDX_SUCCESS{regs.rdx=0x55, back[1]=7}"
+    assert (
+        more(folder, "LISTED", *words, "--script", script)
+        == """\
+listed(regs.rdx=5, regs.r8=6, pages[0]=0x1000, pages[1]=0x2000, n=1, more[0]=0x3000), 1 attempt
+
+attempt 1
+    rax  0x1                 leaf LISTED
+    rdx  0x5                 regs.rdx
+    r8   0x6                 regs.r8
+    r9   0x1000              pages[0]
+    r10  0x2000              pages[1]
+    r12  0x3000              more[0]
+    r13  0xffffffffffffffff  no more[1]
+    r14  0xffffffffffffffff  no more[2]
+    r15  0xffffffffffffffff  no more[3]
+  => completed: TDX_SUCCESS 0x0, success
+    rdx  0x55  regs.rdx
+    rbx  0x7   back[1]
+
+returns TDX_SUCCESS 0x0
+    regs->first  0x55
+    regs->r8     0x6
+    back[0]      0x0
+    back[1]      0x7
+"""
+    )
+
+
+def test_an_array_without_elements(folder: Path) -> None:
+    words = ("regs.rdx=5", "regs.r8=6", "pages[1]=0x2000", "pages[0]=0x1000", "n=0")
+    text = more(folder, "LISTED", *words)
+    assert text.count(" no more[") == 4
+
+
+def test_an_element_is_missing(folder: Path) -> None:
+    write(folder, "more.seam", MORE)
+    words = ("regs.rdx=5", "pages=0x1000", "n=2", "more=0x3000")
+    done = call("run", "more.seam", "LISTED", *words, cwd=folder, status=2)
+    message = "error[E0903]: `regs.r8`, `pages[1]` and `more[1]` have no value\n"
+    assert message in done.stderr
+
+
+EXPOSED = """\
+attempt 2
+    rax  0x0
+    rcx  0x3c00  exposes r10..r13
+    r10  0x0
+    r11  0x2     leaf EXPOSED
+    r12  0x3     a
+    r13  0x0     exposed and not used
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "end"),
+    [
+        (("EXPOSED", "a=3", "--script", "RETRY; OK{c=4}"),
+         f"{EXPOSED}  => completed: OK 0x0, success\n    r13  0x4  c\n\n"
+         "returns OK 0x0\n    *b  0x3\n    *c  0x4\n"),
+        (("EXPOSED", "a=3", "--script", "RETRY{c=9}; refused=TDX_OPERAND_BUSY(RCX)"),
+         f"{EXPOSED}  => refused: TDX_OPERAND_BUSY(RCX) 0x8000020000000001\n"
+         "  on refused return refusal\n\n"
+         "returns TDX_OPERAND_BUSY(RCX) 0x8000020000000001\n    *b  0x0\n    *c  0x0\n"),
+        (("EXPOSED", "a=3", "--script", "RETRY; refused=0x123456"),
+         f"{EXPOSED}  => refused: TDX_SUCCESS(0x123456) 0x123456\n"
+         "  on refused return refusal\n\n"
+         "returns TDX_SUCCESS(0x123456) 0x123456\n    *b  0x0\n    *c  0x0\n"),
+        (("SILENT", "a=3", "--script", "completed{b=-5}"),
+         "attempt 1\n    rax  0x3  leaf SILENT\n    rcx  0x3  a\n  => completed\n"
+         "    rcx  0xfffffffb  b\n\nreturns\n    return value  0xfffffffb  -5\n"),
+        (("QUIET", "a=3"),
+         "attempt 1\n    rax  0x4  leaf QUIET\n    rcx  0x3  a\n  => completed\n\n"
+         "returns\n    *b  0x3\n"),
+        (("FLAGGED", "address=0x1000", "--script", "OK{unchanged=true}"),
+         "attempt 1\n    rax  0x1000  address\n  => completed: OK 0x0, success\n"
+         "    carry  0x1  unchanged\n\nreturns OK 0x0\n    *unchanged  0x1  true\n"),
+        (("FLAGGED", "address=0x1000", "--script", "RETRY"),
+         "attempt 1\n    rax  0x1000  address\n  => completed: RETRY 0x1, an error\n\n"
+         "returns RETRY 0x1\n    *unchanged  0x0  false\n"),
+    ],
+)  # fmt: skip
+def test_other_ends(folder: Path, arguments: tuple[str, ...], end: str) -> None:
+    text = more(folder, *arguments)
+    assert text[text.rindex("attempt ") :] == end
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("EXPOSED", "a=1", "--script", "refused=0"),
+         "script:1:9: error[E0906]: `0` in rax says that the call was not refused\n"),
+        (("EXPOSED", "a=1", "--script", "refused"),
+         "script:1:8: error[E0905]: `=` is missing after `refused`\n"),
+        (("EXPOSED", "a=1", "--script", "carry"),
+         "script:1:1: error[E0906]: exposed has no carry edge\n"),
+        (("SILENT", "a=1", "--script", "refused=1"),
+         "script:1:1: error[E0906]: silent has no refused edge\n"),
+        (("SILENT", "a=1", "--script", "TDX_SUCCESS"),
+         "script:1:1: error[E0906]: silent has no status\n"),
+        (("EXPOSED", "a=1", "--script", "{"),
+         "help: an outcome is a status, `refused=VALUE`, or a fault such as `#UD`\n"),
+    ],
+)  # fmt: skip
+def test_wrong_scripts_of_other_ends(
+    folder: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    write(folder, "more.seam", MORE)
+    done = call("run", "more.seam", *arguments, cwd=folder, status=2)
+    assert message in done.stderr
+
+
 # -- as data
 
 
@@ -508,6 +677,8 @@ def scripts(plan: Plan) -> Iterator[str | None]:
         yield "carry"
     if plan.instruction.may_fault:
         yield "#UD"
+    if plan.edges.refused is not None:
+        yield f"refused={plan.edges.refused.value ^ 1}"
     statuses = [f"{clause.matches[0].value:#x}" for clause in plan.again]
     if statuses:
         yield "; ".join([*statuses, *statuses])
