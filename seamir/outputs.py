@@ -94,10 +94,18 @@ def _manifest(context: EmitContext) -> bytes:
     return emit_manifest(context.plans, context.target, name, costs, versions).encode("utf-8")
 
 
+def _docs(context: EmitContext) -> bytes:
+    from seamir.emit.docs import emit_docs
+
+    name = context.main.logical_name or context.main.name
+    return emit_docs(context.plans, context.target, name).encode("utf-8")
+
+
 OUTPUTS: dict[str, OutputKind] = {
     "obj": OutputKind(".o", _object),
     "asm": OutputKind(".s", _assembly),
     "llvm-ir": OutputKind(".ll", _llvm_ir),
     "header": OutputKind(".h", _header),
     "manifest": OutputKind(".json", _manifest),
+    "docs": OutputKind(".md", _docs),
 }

@@ -42,7 +42,7 @@ def targets_of(name: str) -> list[str]:
 def compile_case(
     name: str,
     target: str = "linux-kernel",
-    emit: tuple[str, ...] = ("obj", "header", "manifest"),
+    emit: tuple[str, ...] = ("obj", "header", "manifest", "docs"),
     debug: bool = True,
 ) -> seamir.Compilation:
     """A case compiled with its options."""
@@ -71,6 +71,7 @@ def expected_files(name: str) -> dict[str, str]:
         "expected.json": re.sub(
             r'"versions": \{[^}]*\}', '"versions": {}', main.outputs["manifest"].text
         ),
+        "expected.md": main.outputs["docs"].text,
     }
     for target in targets_of(name):
         files[f"{target}.lst"] = listings(compile_case(name, target))

@@ -3,7 +3,8 @@
 Documentation, notes and file names come from descriptions that nobody vouches for. `plain` makes
 one line of such text fit for a comment in any language here: it cannot end the comment, splice
 lines, reorder what a reader sees, or speak to kernel-doc. Everything from a description that
-reaches a comment goes through `plain` or `paragraphs`.
+reaches a comment goes through `plain` or `paragraphs`; what reaches a page of Markdown goes
+through `markdown` or `code_span`, which show the text and let it do nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import re
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+from seamir.model.registers import REGISTERS
 
 COLUMNS = 80  # of a line in a generated file
 INSIDE = COLUMNS - len(" * ")  # columns of the text in a C comment
@@ -23,6 +26,16 @@ _SECTION = re.compile(r"(@[\w.]+|description|context|returns?|notes?|examples?)\
 _SENTENCE = re.compile(r"[.!?](?=\s+[A-Z0-9`'\"(])")
 _GLUE = "\0"
 _PLAIN = re.compile(r"[\w.,:;()=|<>\[\]#'+-]+(?: [\w.,:;()=|<>\[\]#'+-]+)*", re.ASCII)
+
+# Words of a line of Markdown: a place in a register, a status pattern, and others. What is between
+# two of them is not empty, or two spans of code would become one.
+_APART = r"\s\\`|<>\[\]{}*\"'()"
+_WORD = re.compile(
+    rf"[A-Za-z]\w*(?:\[\d+(?::\d+)?\]|\((?:\w+|\*)\))(?=[.,;:!?]*(?:[{_APART}]|$))|[^{_APART}]+"
+)
+_ACTIVE = re.compile(r"://|www\.|@|\$|mailto:|xmpp:", re.IGNORECASE)  # links and formulas
+_MARKUP = re.compile(r"[\\`*\[\]{}<>|~&]|(?<![^\W_])_+|_+(?![^\W_])")
+_BLOCK = re.compile(r"\d+(?=[.)](?:\s|$))|(?=[#+=-])")  # what begins an item, a heading or a rule
 
 
 def plain(text: str) -> str:
@@ -41,6 +54,52 @@ def plain(text: str) -> str:
     line = re.sub(r"\*(?=/)", "* ", line)
     line = re.sub(r"/(?=\*)", "/ ", line)
     return re.sub(r"\?(?=\?)", "? ", line)
+
+
+def markdown(text: str, links: Mapping[str, str] | None = None) -> str:
+    """One line of Markdown that shows the text and is nothing but text, in a table too.
+
+    Words that `links` has lead to these anchors of the page. Registers, symbols, and what a
+    renderer would make a link or a formula of become code.
+    """
+    line = plain(text)
+    parts: list[str] = []
+    last = 0
+    for found in _WORD.finditer(line):
+        word = found[0].rstrip(".,;:!?")
+        if _ACTIVE.search(found[0]) and not _ACTIVE.search(word):
+            word = found[0]
+        if word in (links or {}) or _is_code(word):
+            parts += [_escape(line[last : found.start()]), code_span(word)]
+            last = found.start() + len(word)
+        if links and word in links:
+            parts[-1] = f"[{parts[-1]}](#{links[word]})"
+    shown = "".join([*parts, _escape(line[last:])])
+    block = _BLOCK.match(shown)
+    return shown if block is None else f"{shown[: block.end()]}\\{shown[block.end() :]}"
+
+
+def code_span(text: str) -> str:
+    """The text as code of Markdown, for a line; `table` of markdown.py minds a `|` in it."""
+    line = plain(text)
+    if not line or "\\" in line:  # a backslash before a bar would not be one in a table
+        return _escape(line)
+    fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
+    gap = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{gap}{line}{gap}{fence}"
+
+
+def _is_code(word: str) -> bool:
+    """Whether a word is one of a language, or would not be left alone by a renderer."""
+    if word in REGISTERS or _ACTIVE.search(word):
+        return True
+    if word.endswith("]"):
+        return True
+    return bool(re.search(r"[A-Za-z0-9]_\w", word) and re.fullmatch(r"\w+|\w+\(.*\)", word))
+
+
+def _escape(text: str) -> str:
+    return _MARKUP.sub(lambda found: "".join(f"\\{c}" for c in found[0]), text)
 
 
 def paragraphs(doc: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Every case makes the files beside it: plans, listings, header, manifest, warnings.
+"""Every case makes the files beside it: plans, listings, header, manifest, reference, warnings.
 
 `pytest tests/golden --seamir-update-golden` rewrites them; read the difference before committing.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from golden_cases import FOLDER, case_names, expected_files
 
-KEPT = ("plan.txt", "expected.h", "expected.json", "warnings.txt")
+KEPT = ("plan.txt", "expected.h", "expected.json", "expected.md", "warnings.txt")
 
 
 @pytest.mark.parametrize("name", case_names())
