@@ -83,7 +83,7 @@ def code_span(text: str) -> str:
     """The text as code of Markdown, for a line; `table` of markdown.py minds a `|` in it."""
     line = plain(text)
     if not line or "\\" in line:  # a backslash before a bar would not be one in a table
-        return _escape(line)
+        return markdown(line)
     fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     gap = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{gap}{line}{gap}{fence}"
