@@ -14,7 +14,7 @@ from typing import Any
 import seamir
 from seamir.emulate.machine import DATA_START, Execution, Machine
 from seamir.emulate.script import Carry, Completed, Script
-from seamir.explain import align
+from seamir.listing import align
 
 SHOWN = "tdh_mem_page_remove"
 

@@ -19,6 +19,7 @@ from seamir.version import VERSION
 Function = TypeVar("Function", bound=Callable[..., Any])
 Result = TypeVar("Result")
 
+EFFECTS = ("global", "none")
 BAD_REQUEST = frozenset(
     {"E0801", "E0802", "E0803", "E0806", "E0809"}
     | {"E0901", "E0902", "E0903", "E0904", "E0905", "E0906"}
@@ -335,25 +336,59 @@ def check_command(
         context.exit(2 if errors <= BAD_REQUEST else 1)
 
 
+def _searching(function: Function) -> Function:
+    """The options that say which wrappers one looks for."""
+    options: tuple[tuple[tuple[str, ...], str, str, dict[str, Any]], ...] = (
+        (("--reads",), "REGISTER", "with an operand in REGISTER", {"multiple": True}),
+        (("--writes",), "REGISTER", "with an output in REGISTER", {"multiple": True}),
+        (("--status", "statuses"), "CODE", "that name the status CODE", {"multiple": True}),
+        (("--effect",), "global|none", "with that effect", {"type": click.Choice(EFFECTS)}),
+        (("--leaf-version",), "N", "of version N of a leaf", {"type": click.IntRange(0)}),
+        (("--since",), "V", "of leaves that came with version V, such as 1.5.05, or later", {}),
+        (("--via",), "NAME", "that go by conduit NAME or one that extends it", {}),
+    )
+    for names, metavar, which, more in reversed(options):
+        repeated = "; may be repeated" if "multiple" in more else ""
+        help = f"Only wrappers {which}{repeated}."
+        function = click.option(*names, metavar=metavar, help=help, **more)(function)
+    return function
+
+
 @main.command(name="list", cls=SeamCommand)
 @click.argument("names", metavar="FILE...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with more about each wrapper.")
+@_searching
 @_choosing
 @_loading
-def list_command(names: tuple[str, ...], **loading: Any) -> None:
-    """List the wrappers that each FILE would emit.
+def list_command(
+    names: tuple[str, ...],
+    as_json: bool,
+    reads: tuple[str, ...],
+    writes: tuple[str, ...],
+    statuses: tuple[str, ...],
+    effect: str | None,
+    leaf_version: int | None,
+    since: str | None,
+    via: str | None,
+    **loading: Any,
+) -> None:
+    """List the wrappers that each FILE would emit, or those that fulfil all that is asked for.
 
     \b
-    Example:
+    Examples:
       seamir list tdx/host.seam --leaf 'TDH.MNG.*'
+      seamir list tdx/host.seam --writes r8 --effect none
     """
-    from seamir.explain import list_plans
+    from seamir.listing import Search, find, list_plans, plan_rows
 
     def plans_of(name: str) -> tuple[tuple[Plan, ...], tuple[Diagnostic, ...]]:
         return compiler.plans_of(compiler.load(name, **loading), TARGETS[DEFAULT_TARGET])
 
     found = _each(names, plans_of)
     _show([warning for _, warnings in found for warning in warnings])
-    click.echo(list_plans([plan for plans, _ in found for plan in plans]), nl=False)
+    search = Search(reads, writes, statuses, effect, leaf_version, since, via)
+    plans = find([plan for plans, _ in found for plan in plans], search)
+    click.echo(json.dumps(plan_rows(plans), indent=2) if as_json else list_plans(plans).rstrip())
 
 
 @main.command(name="explain", cls=SeamCommand)

@@ -1,10 +1,10 @@
-"""What `seamir list` and `seamir explain` say, as text."""
+"""What `seamir explain` says, as text."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from itertools import takewhile
 
@@ -17,11 +17,11 @@ from seamir.emit.contract import (
     operand_table,
     outcome_lines,
     promise_words,
-    show_number,
 )
 from seamir.emit.header import declaration
 from seamir.emit.text import paragraphs, wrap, wrap_paragraph
-from seamir.ir.leaf import ArgumentKind, Plan
+from seamir.ir.leaf import Plan
+from seamir.listing import align, show_argument
 from seamir.objects.disassembly import DecodedInstruction, disassemble, labels
 from seamir.objects.elf import FixupEntry, Function
 from seamir.source import Source
@@ -36,44 +36,6 @@ _FULL_NAMES = {
 }
 
 _CODE = re.compile(r"[EW][0-9]{4}")
-
-
-def list_plans(plans: Sequence[Plan]) -> str:
-    """One line a wrapper: symbol, leaf, number, version, conduit, attempts, arguments.
-
-    An argument with a star is a pointer.
-    """
-    rows = [("SYMBOL", "LEAF", "NUMBER", "VERSION", "CONDUIT", "ATTEMPTS", "ARGUMENTS")]
-    for plan in plans:
-        rows.append(
-            (
-                plan.symbol,
-                plan.leaf,
-                "-" if plan.number is None else show_number(plan.number),
-                str(plan.version),
-                plan.conduit.name,
-                str(plan.bound),
-                ", ".join(_argument(a.name, a.kind) for a in plan.arguments) or "-",
-            )
-        )
-    return align(rows, right=(2, 3, 5))
-
-
-def _argument(name: str, kind: ArgumentKind) -> str:
-    return name if kind is ArgumentKind.VALUE else f"*{name}"
-
-
-def align(rows: Sequence[Sequence[str]], right: Container[int] = ()) -> str:
-    """The rows with their columns lined up, two spaces apart; those in `right` to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if index in right else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines) + "\n"
 
 
 def is_code(text: str) -> bool:
@@ -127,7 +89,7 @@ def _arguments(plan: Plan) -> list[str]:
         promise = promise_words(promises[0] if promises else argument.type)
         optional = "may be NULL; " if argument.optional else ""
         doc = optional + argument_doc(plan, argument)
-        rows.append((_argument(argument.name, argument.kind), promise, doc))
+        rows.append((show_argument(argument), promise, doc))
     return align(rows).splitlines()
 
 

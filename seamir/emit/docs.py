@@ -25,7 +25,7 @@ from seamir.emit.contract import (
 from seamir.emit.docs_shared import Shared, conduit_key, paragraph, success_words
 from seamir.emit.header import declaration
 from seamir.emit.markdown import Headings, bullets, table
-from seamir.emit.mentions import statuses_described, statuses_named
+from seamir.emit.mentions import statuses_mentioned
 from seamir.emit.rows import OperandRow, OutputRow, operand_rows, output_rows, source_of
 from seamir.emit.text import code_span, markdown, paragraphs, plain, sentence, split_summary
 from seamir.ir.leaf import Input, LoadKind, Plan, SetBits
@@ -302,10 +302,9 @@ def _destroyed_fact(plan: Plan) -> str:
 
 
 def _links_of_codes(plan: Plan, page: _Page) -> str:
-    """The statuses that clauses or documentation name, each linked to its family."""
-    named = dict.fromkeys(code.name for code in (*statuses_named(plan), *statuses_described(plan)))
+    """The statuses that it names, each linked to its family."""
     links = []
-    for name in named:
-        family = next(family for family in plan.conduit.families if name in family.codes)
-        links.append(page.family_link(family, name))
+    for code in statuses_mentioned(plan):
+        family = next(f for f in plan.conduit.families if f.codes.get(code.name) is code)
+        links.append(page.family_link(family, code.name))
     return ", ".join(links)

@@ -28,22 +28,20 @@ def registers_written(plan: Plan) -> tuple[str, ...]:
     return tuple(sorted(found, key=abi_order))
 
 
-def statuses_named(plan: Plan) -> tuple[StatusCode, ...]:
-    """The statuses that its clauses, conditions, checks and outcomes name, in this order."""
-    return _codes_in(plan, _clauses(plan))
+def statuses_mentioned(plan: Plan) -> tuple[StatusCode, ...]:
+    """The statuses that it names: in clauses, conditions, checks, outcomes, then in documentation.
+
+    Each is a code of the conduit's families.
+    """
+    found: dict[str, StatusCode] = {}
+    for word in (word for text in _texts(plan) for word in _WORD.findall(text)):
+        for family in plan.conduit.families:
+            if word in family.codes:
+                found.setdefault(word, family.codes[word])
+    return tuple(found.values())
 
 
-def statuses_described(plan: Plan) -> tuple[StatusCode, ...]:
-    """The statuses that its documentation and notes name."""
-    said = plan.documentation
-    argument_docs = (argument.doc for argument in plan.arguments)
-    fill_docs = (fill.doc for load in plan.loads for fill in load.fills)
-    output_docs = (delivery.doc for delivery in plan.deliveries)
-    texts = (said.doc, *said.notes, *plan.conduit.notes, *argument_docs, *fill_docs, *output_docs)
-    return _codes_in(plan, iter(texts))
-
-
-def _clauses(plan: Plan) -> Iterator[str]:
+def _texts(plan: Plan) -> Iterator[str]:
     yield from (clause.text for clause in plan.again)
     yield from (d.test.text for d in plan.deliveries if d.test is not None)
     yield from (check.text for check in plan.checks)
@@ -51,12 +49,8 @@ def _clauses(plan: Plan) -> Iterator[str]:
     for action in (plan.edges.carry, *vectors, plan.edges.fault):
         if action is not None and not isinstance(action, Trap) and action.value is not None:
             yield show(action.value)
-
-
-def _codes_in(plan: Plan, texts: Iterator[str]) -> tuple[StatusCode, ...]:
-    found: dict[str, StatusCode] = {}
-    for word in (word for text in texts for word in _WORD.findall(text)):
-        for family in plan.conduit.families:
-            if word in family.codes:
-                found.setdefault(word, family.codes[word])
-    return tuple(found.values())
+    said = plan.documentation
+    yield from (said.doc, *said.notes, *plan.conduit.notes)
+    yield from (argument.doc for argument in plan.arguments)
+    yield from (fill.doc for load in plan.loads for fill in load.fills)
+    yield from (delivery.doc for delivery in plan.deliveries)

@@ -367,35 +367,6 @@ def test_check_as_json(folder: Path) -> None:
     assert found[2]["place"] is None
 
 
-# -- list
-
-
-LIST = """\
-SYMBOL       LEAF         NUMBER  VERSION  CONDUIT  ATTEMPTS  ARGUMENTS
-test_remove  TEST.REMOVE      29        0  call            1  page, level, *first, *second
-test_read    TEST.READ        11        0  call            1  field, *data
-test_track   TEST.TRACK       38        0  call           10  page
-"""
-
-
-def test_list(folder: Path) -> None:
-    done = run("list", "leaves.seam", cwd=folder)
-    assert (done.stdout, done.stderr) == (LIST, "")
-
-
-def test_list_chooses_like_compile(folder: Path) -> None:
-    arguments = ["--leaf", "*.READ", "--conduit", "call=other_call"]
-    lines = call("list", "leaves.seam", *arguments, cwd=folder).stdout.splitlines()
-    assert len(lines) == 2
-    assert "other_call" in lines[1]
-
-
-def test_list_fits_a_wide_terminal(tmp_path: Path) -> None:
-    lines = run("list", "tdx/host.seam", cwd=tmp_path).stdout.splitlines()
-    assert len(lines) == 25
-    assert max(len(line) for line in lines) <= 132
-
-
 # -- explain
 
 
@@ -650,8 +621,8 @@ def test_a_file_name_that_is_not_utf8(tmp_path: Path) -> None:
     write(tmp_path)
     path.rename(tmp_path / b"l\xff.seam".decode(errors="surrogateescape"))
     run("compile", b"l\xff.seam", "-o", "out", "--depfile", "out/d", "--emit",
-        "obj,asm,llvm-ir,header,manifest", cwd=tmp_path)  # fmt: skip
-    assert len(names_in(tmp_path / "out")) == 6
+        "obj,asm,llvm-ir,header,manifest,docs", cwd=tmp_path)  # fmt: skip
+    assert len(names_in(tmp_path / "out")) == 7
     assert b"/l\xff.seam" in (tmp_path / "out/d").read_bytes()
     for name in names_in(tmp_path / "out"):
         if not name.endswith((".o", "d")):

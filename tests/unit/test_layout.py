@@ -33,9 +33,10 @@ ALLOWED = {
     "outputs": "source ir targets version llvm emit objects",
     "compiler": "source diagnostics targets writing syntax model ir objects outputs",
     "__init__": "source diagnostics targets version compiler",
-    "explain": "source diagnostics syntax ir emit objects compiler",
     "run": "source diagnostics targets model ir emit emulate compiler",
-    "cli": "diagnostics targets version ir llvm compiler explain run",
+    "listing": "diagnostics model ir emit",
+    "explain": "source diagnostics syntax ir emit objects compiler listing",
+    "cli": "diagnostics targets version ir llvm compiler listing explain run",
     "__main__": "cli",
 }
 
