@@ -1,5 +1,6 @@
 # make run   sets up a virtual environment and shows what seamir does
 # make test  sets it up and runs all tests
+# make docs  writes the reference of the library's leaves into docs/leaves
 # Needs Python 3.11 or newer, and for the tests a C compiler.
 
 PYTHON ?= python3
@@ -7,7 +8,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test lint types bench clean
+# The library's files that describe leaves, by their paths in the library.
+LEAVES := $(patsubst seamir/leaves/%,%,$(shell grep -l '^leaf ' seamir/leaves/tdx/*.seam))
+
+.PHONY: run test lint types bench docs clean
 
 run: $(STAMP)
 	$(BIN)/seamir compile tdx/host.seam -o build --emit obj,asm,header,manifest
@@ -25,6 +29,9 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.speed
+
+docs: $(STAMP)
+	for file in $(LEAVES); do $(BIN)/seamir compile $$file -o docs/leaves --emit docs || exit; done
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "seamir needs Python 3.11 or newer")'

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from command_line import LEAVES, ROOT, call, environment, names_in, run, symbols, write
 
-ALL = "obj,asm,llvm-ir,header,manifest"
+ALL = "obj,asm,llvm-ir,header,manifest,docs"
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_outputs_depend_on_nothing_but_the_input(tmp_path: Path) -> None:
         run("compile", name, "-o", out, "--emit", ALL, "--depfile", out / "d", cwd=cwd, env=env)
         (out / "d").unlink()
         found.append(contents(out))
-    assert len(found[0]) == 5
+    assert len(found[0]) == 6
     for other in found[1:]:
         assert other == found[0]
     for data in found[0].values():
@@ -74,7 +74,7 @@ def test_the_name_of_the_file_is_all_that_outputs_say_of_it(folder: Path) -> Non
     call("compile", "leaves.seam", "-o", "a", "--emit", ALL, cwd=folder)
     shutil.copy(folder / "leaves.seam", folder / "zebra.seam")
     call("compile", "zebra.seam", "-o", "b", "--emit", ALL, cwd=folder)
-    for suffix in (".s", ".ll", ".h", ".json"):
+    for suffix in (".s", ".ll", ".h", ".json", ".md"):
         one = (folder / f"a/leaves{suffix}").read_text()
         two = (folder / f"b/zebra{suffix}").read_text()
         assert two.replace("zebra", "leaves").replace("ZEBRA", "LEAVES") == one
@@ -89,12 +89,12 @@ def test_unchanged_files_keep_their_time(folder: Path) -> None:
     for path in made:
         os.utime(path, ns=(1_000, 2_000))
     call("compile", "leaves.seam", "--emit", ALL, "--depfile", "d", cwd=folder)
-    assert len(made) == 7
+    assert len(made) == 8
     assert {path.stat().st_mtime_ns for path in made} == {2_000}
     write(folder, text=LEAVES.replace("Reads a field", "Reads something"))  # documentation only
     call("compile", "leaves.seam", "--emit", ALL, "--depfile", "d", cwd=folder)
     changed = {path.suffix for path in made if path.stat().st_mtime_ns != 2_000}
-    assert changed == {".seam", ".h", ".json"}
+    assert changed == {".seam", ".h", ".json", ".md"}
 
 
 def test_new_files_have_the_usual_permissions(folder: Path) -> None:

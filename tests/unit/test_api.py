@@ -19,7 +19,7 @@ from command_line import LEAVES, ROOT, environment, write
 import seamir
 from seamir.ir.leaf import Plan
 
-EVERYTHING = ("obj", "asm", "llvm-ir", "header", "manifest")
+EVERYTHING = ("obj", "asm", "llvm-ir", "header", "manifest", "docs")
 BAD = "type a = nothing;\nleaf T.X = 1 via nobody ();\n"
 
 
@@ -294,6 +294,7 @@ def test_write(tmp_path: Path) -> None:
         "leaves.ll",
         "leaves.h",
         "leaves.json",
+        "leaves.md",
     ]
     assert [path.read_bytes() for path in paths] == list(bytes_of(result).values())
     assert made(emit=()).write(tmp_path / "nothing") == ()

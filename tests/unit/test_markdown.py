@@ -12,25 +12,27 @@ from hypothesis import strategies as st
 from seamir.emit.markdown import Headings, bullets, table
 from seamir.emit.text import code_span, markdown, plain
 
-# A span of code, an escaped character, a character that may mean something.
-PARTS = re.compile(
-    r"(?<!`)(?P<fence>`+)(?!`)(?P<code>.+?)(?<!`)(?P=fence)(?!`)|\\(?P<escaped>[!-/:-@\[-`{-~])"
-)
+# At some place of a line: an escaped character, or a span of code.
+ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+SPAN = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 AUTOLINK = re.compile(r"://|www\.|@|\$|mailto:|xmpp:", re.IGNORECASE)
 
 
 def read(line: str) -> tuple[str, str]:
     """What a reader of Markdown sees, and what of the line is neither code nor escaped."""
-    seen, bare, last = "", "", 0
-    for found in PARTS.finditer(line):
-        between = line[last : found.start()]
-        code = found["code"]
-        if code and code.startswith(" ") and code.endswith(" ") and code.strip():
-            code = code[1:-1]
-        seen += between + (found["escaped"] or code)
-        bare += between + " "
-        last = found.end()
-    return seen + line[last:], bare + line[last:]
+    seen = bare = ""
+    place = 0
+    while place < len(line):
+        escaped, span = ESCAPED.match(line, place), SPAN.match(line, place)
+        found = escaped or span
+        if span:
+            padded = re.fullmatch(r" (.*[^ ].*) ", span[2])
+            seen += padded[1] if padded else span[2]
+        else:
+            seen += escaped[1] if escaped else line[place]
+        bare += " " if found else line[place]
+        place = found.end() if found else place + 1
+    return seen, bare
 
 
 @pytest.mark.parametrize(
