@@ -36,6 +36,7 @@ from seamir.targets import Target
 
 _OPERANDS = ("Register", "Value", "Type", "Since", "Meaning")
 _OUTPUTS = ("Register", "Output", "Type", "When", "Else", "Stored in", "Meaning")
+_OTHERS = 20  # functions of the same leaf that a section lists
 _CONVENTION = """\
 Bits of a register that no row names are 0. What a type promises of a value is the caller's to \
 keep: nothing masks or tests it, unless a function says so. An output counts once the call \
@@ -44,12 +45,16 @@ completed, whatever the status, and is 0 if it did not, unless its row says othe
 
 @dataclass(frozen=True)
 class _Page:
-    """What the sections of a page refer to; `leaves` has the anchors of leaves by name."""
+    """What the sections of a page refer to.
+
+    `by_leaf` has the plans of each leaf, `leaves` the anchor of the first of them.
+    """
 
     plans: Sequence[Plan]
     target: Target
     shared: Shared
     headings: Headings
+    by_leaf: Mapping[str, Sequence[Plan]]
     leaves: Mapping[str, str]
 
     def text(self, line: str) -> str:
@@ -82,10 +87,11 @@ def emit_docs(plans: Sequence[Plan], target: Target, source_name: str) -> str:
             *shared.headings(),
         ]
     )
-    leaves: dict[str, str] = {}
+    by_leaf: dict[str, list[Plan]] = {}
     for plan in plans:
-        leaves.setdefault(plan.leaf, headings.anchor(_key(plan)))
-    page = _Page(plans, target, shared, headings, leaves)
+        by_leaf.setdefault(plan.leaf, []).append(plan)
+    leaves = {leaf: headings.anchor(_key(same[0])) for leaf, same in by_leaf.items()}
+    page = _Page(plans, target, shared, headings, by_leaf, leaves)
     name = code_span(source_name)
     blocks = [
         [f"# Leaves of {name}"],
@@ -257,10 +263,13 @@ def _otherwise(row: OutputRow) -> str:
 def _facts(plan: Plan, page: _Page) -> list[str | Sequence[str]]:
     """What the call is and what can come of it."""
     facts: list[str | Sequence[str]] = [_leaf_fact(plan, page)]
-    others = [other for other in page.plans if other.leaf == plan.leaf and other is not plan]
+    same = page.by_leaf[plan.leaf]
+    others = [other for other in same[: _OTHERS + 1] if other is not plan][:_OTHERS]
     if others:
+        more = len(same) - 1 - len(others)
         facts.append("Other functions of this leaf:")
         facts.append([_other(other, page) for other in others])
+        facts += [[f"and {more} more"]] if more else []
     facts += [_status_fact(plan, page), _destroyed_fact(plan)]
     for line in outcome_lines(plan, page.target):
         if plan.again and line == attempt_sentence(plan):

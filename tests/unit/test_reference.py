@@ -210,6 +210,16 @@ def test_other_functions_of_a_leaf_are_linked() -> None:
     assert "  - [`a_b`](#a_b-ab), version 0: Old words.\n" in section(page, "a_b_v1")
 
 
+def test_not_all_functions_of_a_leaf_are_listed_again() -> None:
+    wrappers = "".join(f"wrapper f{number} = A.B;\n" for number in range(30))
+    page = page_of(IMPORTS + "leaf A.B = 500 via seamcall ();\n" + wrappers)
+    for symbol in ("f0", "f29"):
+        others = re.findall(r"(?m)^  - (?:\[`(f\d+)`|(and .* more))", section(page, symbol))
+        assert len(others) == 21
+        assert others[-1] == ("", "and 9 more")
+        assert (symbol, "") not in others
+
+
 def test_statuses_it_names() -> None:
     page = page_of(
         IMPORTS
