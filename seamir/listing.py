@@ -13,9 +13,14 @@ from typing import Any
 from seamir.diagnostics import Diagnostics, printable
 from seamir.emit.contract import show_number
 from seamir.emit.manifest_tables import hex_text
-from seamir.emit.mentions import registers_read, registers_written, statuses_mentioned
+from seamir.emit.mentions import (
+    families_of_plan,
+    registers_read,
+    registers_written,
+    statuses_mentioned,
+)
 from seamir.ir.leaf import Argument, ArgumentKind, Plan
-from seamir.model.registers import REGISTERS
+from seamir.model.registers import CARRY_FLAG, REGISTERS
 from seamir.model.scope import suggest
 
 HEAD = ("SYMBOL", "LEAF", "NUMBER", "VERSION", "CONDUIT", "ATTEMPTS", "ARGUMENTS")
@@ -57,17 +62,25 @@ def _fulfils(plan: Plan, search: Search) -> bool:
         and all(name.lower() in written for name in search.writes)
         and all(_names(plan, status) for status in search.statuses)
         and (search.effect is None or (said.effect or "none") == search.effect)
-        and (search.leaf_version is None or plan.version == search.leaf_version)
+        and (search.leaf_version is None or _has_version(plan, search.leaf_version))
         and (search.since is None or _is_since(said.since, search.since))
         and (search.via is None or search.via in _conduits(plan))
     )
+
+
+def _has_version(plan: Plan, version: int) -> bool:
+    """Whether a call may be of that version, which a parameter may carry."""
+    for item in plan.inputs:
+        if item.name == plan.version_parameter:
+            return item.promise.low <= version <= item.promise.high
+    return plan.version == version
 
 
 def _names(plan: Plan, status: str) -> bool:
     """Whether a clause, condition, outcome or the documentation names a status or its value."""
     asked = {
         value
-        for family in plan.conduit.families
+        for family in families_of_plan(plan)
         if status in family.codes
         for value in family.codes[status].values
     }
@@ -98,12 +111,13 @@ def _check(plans: Sequence[Plan], search: Search) -> None:
     """Raises SeamError if the search asks for what there is not."""
     sink = Diagnostics()
     for option, names in (("--reads", search.reads), ("--writes", search.writes)):
-        for name in (name for name in names if name.lower() not in REGISTERS):
+        known = (*REGISTERS, CARRY_FLAG)  # an output may be taken from the flag
+        for name in (name for name in names if name.lower() not in known):
             message = f"{option} {printable(name)}: there is no register of this name"
             hint = suggest(name, sink, REGISTERS) or "registers are rax to r15, in full width"
             sink.report("E0809", message, help=hint)
     codes = {
-        code: None for plan in plans for family in plan.conduit.families for code in family.codes
+        code: None for plan in plans for family in families_of_plan(plan) for code in family.codes
     }
     for name in (name for name in search.statuses if name not in codes):
         message = f"--status {printable(name)}: no conduit here has a status of this name"
@@ -135,7 +149,7 @@ def list_plans(plans: Sequence[Plan]) -> str:
                 plan.symbol,
                 plan.leaf,
                 "-" if plan.number is None else show_number(plan.number),
-                str(plan.version),
+                plan.version_parameter or str(plan.version),
                 plan.conduit.name,
                 str(plan.bound),
                 ", ".join(show_argument(argument) for argument in plan.arguments) or "-",
@@ -152,12 +166,14 @@ def plan_rows(plans: Sequence[Plan]) -> list[dict[str, Any]]:
             "leaf": plan.leaf,
             "number": None if plan.number is None else hex_text(plan.number),
             "version": plan.version,
+            "version_parameter": plan.version_parameter,
             "conduit": plan.conduit.name,
             "attempts": plan.bound,
             "arguments": [{"name": a.name, "kind": a.kind.value} for a in plan.arguments],
             "reads": list(registers_read(plan)),
             "writes": list(registers_written(plan)),
             "statuses": [code.name for code in statuses_mentioned(plan)],
+            "alias_of": plan.documentation.alias_of,
             "effect": plan.documentation.effect,
             "since": plan.documentation.since,
             "requires": list(plan.documentation.requires),

@@ -299,7 +299,8 @@ def outcome_lines(plan: Plan, target: Target) -> tuple[str, ...]:
     """What can come of a call, one sentence each: checks, edges, further attempts, completion."""
     lines = [check_sentence(plan, [check]) for check in plan.checks]
     lines += [
-        f"{_capital(when)}: {action_words(action)}." for when, action in edges_of(plan, target)
+        f"{_capital(when.rstrip(','))}: {action_words(action)}."
+        for when, action in edges_of(plan, target)
     ]
     reason = no_fault_reason(plan, target)
     if reason is not None and plan.instruction.may_fault:

@@ -12,30 +12,24 @@ from dataclasses import dataclass
 
 from seamir.emit.contract import (
     again_words,
-    argument_doc,
     attempt_sentence,
     contract_sentences,
     destroyed_registers,
     outcome_lines,
-    promise_words,
-    show_bits,
     show_number,
     uncaught_sentence,
 )
 from seamir.emit.docs_shared import Shared, conduit_key, paragraph, success_words
+from seamir.emit.docs_tables import OPERANDS, OUTPUTS, operand_cells, output_cells
 from seamir.emit.header import declaration
 from seamir.emit.markdown import Headings, bullets, table
-from seamir.emit.mentions import statuses_mentioned
-from seamir.emit.rows import OperandRow, OutputRow, operand_rows, output_rows, source_of
+from seamir.emit.mentions import families_of_plan, statuses_mentioned
+from seamir.emit.rows import register_words
 from seamir.emit.text import code_span, markdown, paragraphs, plain, sentence, split_summary
-from seamir.ir.leaf import Input, LoadKind, Plan, SetBits
-from seamir.model.expressions import parameters_of, show
+from seamir.ir.leaf import Plan
 from seamir.model.statuses import StatusFamily
-from seamir.model.types import Type
 from seamir.targets import Target
 
-_OPERANDS = ("Register", "Value", "Type", "Since", "Meaning")
-_OUTPUTS = ("Register", "Output", "Type", "When", "Else", "Stored in", "Meaning")
 _OTHERS = 20  # functions of the same leaf that a section lists
 _CONVENTION = """\
 Bits of a register that no row names are 0. What a type promises of a value is the caller's to \
@@ -108,7 +102,7 @@ def _index(page: _Page) -> list[str]:
     rows = [
         (
             page.function_link(plan, plan.leaf),
-            str(plan.version),
+            _version(plan),
             "" if plan.number is None else show_number(plan.number),
             code_span(plan.symbol),
             markdown(_summary(plan)),
@@ -116,6 +110,12 @@ def _index(page: _Page) -> list[str]:
         for plan in page.plans
     ]
     return table(("Leaf", "Version", "Number", "Function", "Summary"), rows)
+
+
+def _version(plan: Plan) -> str:
+    """The version of the leaf, or the parameter that carries it."""
+    name = plan.version_parameter
+    return str(plan.version) if name is None else code_span(name)
 
 
 def _summary(plan: Plan) -> str:
@@ -128,8 +128,8 @@ def _summary(plan: Plan) -> str:
 def _function(plan: Plan, page: _Page) -> list[list[str]]:
     said = paragraphs(plan.documentation.doc)
     prototype = [line.expandtabs() for line in declaration(plan)]
-    operands = table(_OPERANDS, [*_operands(plan, page), *_resumed(plan, page)])
-    outputs = table(_OUTPUTS, [_output(plan, row, page) for row in output_rows(plan)])
+    operands = table(OPERANDS, operand_cells(plan, page.text))
+    outputs = table(OUTPUTS, output_cells(plan, page.text))
     duties = [page.text(line) for line in contract_sentences(plan, page.target)]
     uncaught = uncaught_sentence(plan, page.target)
     return [
@@ -145,116 +145,6 @@ def _function(plan: Plan, page: _Page) -> list[list[str]]:
 
 def _titled(title: str, lines: list[str]) -> list[list[str]]:
     return [[f"**{title}**"], lines] if lines else []
-
-
-# -- tables
-
-
-def _operands(plan: Plan, page: _Page) -> list[tuple[str, ...]]:
-    return [
-        (
-            code_span(row.place),
-            _value(plan, row),
-            _types(plan, row.parameters),
-            page.text(row.since or ""),
-            page.text(_meaning(plan, row)),
-        )
-        for row in operand_rows(plan)
-    ]
-
-
-def _value(plan: Plan, row: OperandRow) -> str:
-    source = source_of(plan, row)
-    value = code_span(row.filled_by)
-    if row.kind is LoadKind.PRELOAD:
-        return f"{value}, before each attempt"
-    return f"{value}, the {markdown(source)}" if source else value
-
-
-def _types(plan: Plan, names: Sequence[str]) -> str:
-    """The types of inputs and what they promise; which input it is where there are several."""
-    inputs = [item for item in plan.inputs if item.name in names]
-    if len(inputs) == 1:
-        return _type_words(inputs[0].promise)
-    return "; ".join(f"{code_span(item.name)} {_type_words(item.promise)}" for item in inputs)
-
-
-def _type_words(kind: Type) -> str:
-    promise = promise_words(kind)
-    return code_span(kind.name) + (f", {markdown(promise)}" if promise else "")
-
-
-def _meaning(plan: Plan, row: OperandRow) -> str:
-    """What is said of the operand, or else of what it is made of."""
-    if row.doc.strip():
-        return " ".join(paragraphs(row.doc))
-    return _input_docs(plan, row.parameters)
-
-
-def _input_docs(plan: Plan, names: Sequence[str]) -> str:
-    arguments = {argument.name: argument for argument in plan.arguments}
-    said = []
-    for item in plan.inputs:
-        if item.name in names:
-            doc = _input_doc(plan, item, arguments.get(item.argument) is not None)
-            if doc:
-                said.append((item.name, doc))
-    if len(names) == 1:
-        return "".join(doc for _, doc in said)
-    return "; ".join(f"{name}: {doc}" for name, doc in said)
-
-
-def _input_doc(plan: Plan, item: Input, has_argument: bool) -> str:
-    """What is said of an input: of a member of a structure, as an output."""
-    for delivery in plan.deliveries:
-        is_member = delivery.argument == item.argument and delivery.offset == item.offset
-        if is_member and delivery.doc.strip():
-            return " ".join(paragraphs(delivery.doc))
-    if has_argument and item.argument == item.name:
-        argument = next(a for a in plan.arguments if a.name == item.argument)
-        return argument_doc(plan, argument)
-    return split_summary(item.promise.doc)[0]
-
-
-def _resumed(plan: Plan, page: _Page) -> list[tuple[str, ...]]:
-    """Rows of parameters that only a resumption puts into a register."""
-    loaded = {name for row in operand_rows(plan) for name in row.parameters}
-    rows: list[tuple[str, ...]] = []
-    for step in (step for clause in plan.again for step in clause.steps):
-        if not isinstance(step, SetBits):
-            continue
-        names = sorted(parameters_of(step.value) - loaded)
-        if not names:
-            continue
-        place = show_bits(step.place.register, step.place.low, step.place.high)
-        value = f"{code_span(show(step.value))}, on resumption"
-        meaning = page.text(_input_docs(plan, names))
-        rows.append((code_span(place), value, _types(plan, names), "", meaning))
-    return rows
-
-
-def _output(plan: Plan, row: OutputRow, page: _Page) -> tuple[str, ...]:
-    kinds = [d.type for d in plan.deliveries if d.name == row.name]
-    where = code_span(row.destination)
-    return (
-        code_span(row.place),
-        code_span(row.name),
-        code_span(kinds[0].name),
-        code_span(row.condition),
-        _otherwise(row),
-        f"{where}, which may be NULL" if row.optional else where,
-        page.text(" ".join(paragraphs(row.doc)) or split_summary(kinds[0].doc)[0]),
-    )
-
-
-def _otherwise(row: OutputRow) -> str:
-    words = ["0"] if row.condition else []
-    if row.otherwise == "untouched":
-        words.append("untouched if the call did not complete")
-    if row.preload is not None:
-        preset = row.preload >> row.low & ((1 << (row.high - row.low + 1)) - 1)
-        words.append(f"{show_number(preset)} if the other side leaves it unwritten")
-    return "; ".join(words)
 
 
 # -- facts
@@ -286,17 +176,19 @@ def _leaf_fact(plan: Plan, page: _Page) -> str:
     conduit = page.headings.link(conduit_key(plan.conduit), plan.conduit.name)
     code = code_span(plan.instruction.code.hex(" "))
     number = "" if plan.number is None else f"; leaf {show_number(plan.number)}"
-    version = f", version {plan.version}" if number else ""
+    version = f", version {_version(plan)}" if number else ""
     return f"By conduit {conduit}: {code_span(plan.instruction.name)} {code}{number}{version}."
 
 
 def _other(plan: Plan, page: _Page) -> str:
     summary = _summary(plan)
     what = f": {page.text(sentence(summary))}" if summary else ""
-    return f"{page.function_link(plan, plan.symbol)}, version {plan.version}{what}"
+    return f"{page.function_link(plan, plan.symbol)}, version {_version(plan)}{what}"
 
 
 def _status_fact(plan: Plan, page: _Page) -> str:
+    if plan.status is None:
+        return "No status."
     families = [page.family_link(family, family.name) for family in plan.conduit.families]
     success = success_words(plan)
     words = f"Status in {code_span(str(plan.status))}"
@@ -305,15 +197,15 @@ def _status_fact(plan: Plan, page: _Page) -> str:
 
 
 def _destroyed_fact(plan: Plan) -> str:
-    others = [register for register in destroyed_registers(plan) if register]
-    words = ", ".join(code_span(register) for register in others)
-    return f"The instruction changes {words}" + (" and memory." if plan.destroys_memory else ".")
+    changed = [code_span(register_words(destroyed_registers(plan)))] if plan.destroyed else []
+    changed += ["memory"] if plan.destroys_memory else []
+    return f"The instruction changes {' and '.join(changed) or 'no register'}."
 
 
 def _links_of_codes(plan: Plan, page: _Page) -> str:
     """The statuses that it names, each linked to its family."""
     links = []
     for code in statuses_mentioned(plan):
-        family = next(f for f in plan.conduit.families if f.codes.get(code.name) is code)
+        family = next(f for f in families_of_plan(plan) if f.codes.get(code.name) is code)
         links.append(page.family_link(family, code.name))
     return ", ".join(links)

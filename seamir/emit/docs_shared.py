@@ -50,6 +50,7 @@ class Shared:
         """Keys and texts of the headings of `blocks`."""
         titles = [(conduit_key(conduit), f"Conduit {conduit.name}") for conduit in self.conduits]
         titles += [("types", "Types")] if self.types else []
+        titles += [("layouts", "Layouts")] if self.tables.layouts else []
         titles += [(self.family_key(f), f"Statuses {f.name}") for f in self.families]
         titles += [(f"operands {i}", f"Operand ids {o.name}") for i, o in enumerate(self.operands)]
         return titles
@@ -61,6 +62,8 @@ class Shared:
             found += self._conduit(conduit, headings, leaves)
         if self.types:
             found += [["## Types"], _types(self.types, leaves)]
+        if self.tables.layouts:
+            found += [["## Layouts"], self._layouts(leaves)]
         for family in self.families:
             found += self._family(family, headings, leaves)
         for operands in self.operands:
@@ -81,12 +84,26 @@ class Shared:
             headings.link(self.family_key(family), family.name) for family in conduit.families
         )
         of = f", of {families}" if families else ""
-        facts.append(f"Status in {code_span(str(conduit.status))}{of}.")
+        status = conduit.status
+        facts.append("No status." if status is None else f"Status in {code_span(str(status))}{of}.")
         return [
             [f"## Conduit {code_span(conduit.name)}"],
             *_paragraphs(conduit.doc, leaves),
             bullets(facts),
         ]
+
+    def _layouts(self, leaves: Mapping[str, str]) -> list[str]:
+        rows = []
+        for layout in self.tables.layouts:
+            name = code_span(self.tables.layout_name(layout))
+            where = "defined elsewhere" if layout.extern else ""
+            said = markdown(" ".join(paragraphs(layout.doc)), leaves)
+            rows.append((name, code_span(f"struct {layout.name}"), "", where, said))
+            for member in sorted(layout.members, key=lambda member: member.offset):
+                place = f"{name} {code_span(member.name)}"
+                said = markdown(" ".join(paragraphs(member.doc)), leaves)
+                rows.append((place, "", code_span(member.register), f"{member.offset}", said))
+        return table(("Layout", "In C", "Register", "Offset in bytes", "Meaning"), rows)
 
     def _family(
         self, family: StatusFamily, headings: Headings, leaves: Mapping[str, str]
@@ -121,7 +138,7 @@ def conduit_key(conduit: Conduit) -> str:
 
 def success_words(plan: Plan) -> str:
     """What success is, as Markdown: "success is `rax[63:62] == 0`"."""
-    if plan.success is None:
+    if plan.success is None or plan.status is None:
         return "nothing says what success is"
     place, families = plan.status, plan.conduit.families
     tests = [match_words(m, place.register, place.low, families) for m in plan.success]

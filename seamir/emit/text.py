@@ -34,6 +34,7 @@ _WORD = re.compile(
     rf"[A-Za-z]\w*(?:\[\d+(?::\d+)?\]|\((?:\w+|\*)\))(?=[.,;:!?]*(?:[{_APART}]|$))|[^{_APART}]+"
 )
 _ACTIVE = re.compile(r"://|www\.|@|\$|mailto:|xmpp:", re.IGNORECASE)  # links and formulas
+_RANGE = re.compile(r"r\d+\.\.r\d+")  # of registers
 _MARKUP = re.compile(r"[\\`*\[\]{}<>|~&]|(?<![^\W_])_+|_+(?![^\W_])")
 _BLOCK = re.compile(r"\d+(?=[.)](?:\s|$))|(?=[#+=-])")  # what begins an item, a heading or a rule
 
@@ -93,7 +94,7 @@ def _is_code(word: str) -> bool:
     """Whether a word is one of a language, or would not be left alone by a renderer."""
     if word in REGISTERS or _ACTIVE.search(word):
         return True
-    if word.endswith("]"):
+    if word.endswith("]") or _RANGE.fullmatch(word):
         return True
     return bool(re.search(r"[A-Za-z0-9]_\w", word) and re.fullmatch(r"\w+|\w+\(.*\)", word))
 

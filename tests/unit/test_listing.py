@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -163,6 +164,55 @@ def test_another_name_of_a_value_finds_it_too() -> None:
     assert not find(found, Search(statuses=("OTHER",)))
 
 
+SECOND = """
+import "tdx/types.seam";
+import "tdx/status.seam";
+layout regs { rdx @0; r8 @8; rsi @16; }
+conduit call {
+    instruction tdcall "66 0f 01 cc";
+    rax = leaf;
+    rcx = exposed;
+    status none;
+    clobbers memory;
+    on refused rax in tdx_status != TDX_SUCCESS trap;
+}
+conduit versioned { instruction seamcall "66 0f 01 cf"; rax[15:0] = leaf; rax[23:16] = version;
+    status rax in tdx_status; }
+conduit flag { instruction seamcall "66 0f 01 cf"; rax = leaf; status none; }
+type few = u8 in 1..3;
+leaf A.CALL = 1 via call (regs: regs) -> (regs = {rdx, r8}) { {rdx, rsi} = regs; }
+leaf A.VERSIONS = 5 version v via versioned (v: few) { rcx = v; }
+leaf A.ALIAS = 5 version v via versioned (v: few) { rdx = v; alias of A.VERSIONS; }
+leaf A.FLAG = 6 via flag () -> (nobody: bool = carry) { deliver register; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "symbols"),
+    [
+        ({"reads": ("rsi",)}, "a_call"),
+        ({"reads": ("r8",)}, ""),  # exposed, and zeroed
+        ({"writes": ("rax",)}, "a_versions a_alias"),
+        ({"writes": ("r8",)}, "a_call"),
+        ({"writes": ("carry",)}, "a_flag"),
+        ({"statuses": ("TDX_SUCCESS",)}, "a_call"),
+        ({"leaf_version": 3}, "a_versions a_alias"),
+        ({"leaf_version": 0}, "a_call a_flag"),
+    ],
+)
+def test_what_is_found_of_other_conduits(asked: dict[str, Any], symbols: str) -> None:
+    found, _ = plans_of(seamir.load_text(SECOND), TARGETS["linux-kernel"])
+    assert [plan.symbol for plan in find(found, Search(**asked))] == symbols.split()
+
+
+def test_a_version_that_is_a_parameter() -> None:
+    found, _ = plans_of(seamir.load_text(SECOND), TARGETS["linux-kernel"])
+    rows = {row["symbol"]: row for row in plan_rows(found)}
+    assert rows["a_alias"]["version_parameter"] == "v"
+    assert rows["a_alias"]["alias_of"] == "A.VERSIONS"
+    assert re.search(r"(?m)^a_versions +A.VERSIONS +5 +v +versioned ", list_plans(found))
+
+
 @pytest.mark.parametrize(
     ("text", "version"),
     [
@@ -188,6 +238,7 @@ def test_rows_for_programs() -> None:
         "leaf": "A.FIRST",
         "number": "0x1f4",
         "version": 0,
+        "version_parameter": None,
         "conduit": "seamcall",
         "attempts": 10,
         "arguments": [
@@ -204,6 +255,7 @@ def test_rows_for_programs() -> None:
             "TDX_SEAMCALL_VMFAILINVALID",
             "TDX_SW_ERROR",
         ],
+        "alias_of": None,
         "effect": "global",
         "since": "1.5.05",
         "requires": [],

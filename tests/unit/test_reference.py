@@ -269,3 +269,133 @@ def test_the_target_counts() -> None:
     assert "- The code is in .noinstr.text.\n" in kernel
     made = seamir.compile(program, emit=("docs",), features=("-fixup",))
     assert "An exception at the instruction is not caught." in made.outputs["docs"].text
+
+
+# -- what takes several registers
+
+
+SEVERAL = """
+import "tdx/types.seam";
+import "tdx/conduits.seam";
+import "tdx/status.seam";
+
+/// Registers of a call.
+layout registers extern {
+    rdx @0; r8 @8; rsi @24;
+    /// the last
+    r12 @16 as twelve;
+}
+conduit call {
+    instruction tdcall "66 0f 01 cc";
+    rax = leaf;
+    rcx = exposed;
+    status r10;
+    clobbers memory;
+    on refused rax in tdx_status != TDX_SUCCESS return refusal;
+}
+conduit quiet { instruction tdcall "66 0f 01 cc"; rax = leaf; status none; }
+conduit closed extends seamcall { scrub; }
+
+leaf A.ARRAYS = 1 via closed (
+    /// pages to move
+    pages: hpa[2],
+    pamt: hpa_or_null[n <= 3],
+) -> (
+    /// what became of each
+    entries: u64[3] = {r8, r9, r10} on success else 0,
+    pages = {rdx, r11},
+) {
+    {rdx, r11} = pages;
+    r12..r14 = pamt else NULL_PA;
+    check n else TDX_OPERAND_INVALID(R12);
+}
+leaf A.LAYOUT = 2 via call (
+    /// all of them
+    registers: registers,
+) -> (registers = {rdx, r12}, last: u64 = r15) { {rdx, r8, rsi, r12} = registers; }
+leaf A.VERSIONS = 5 version v via seamcall (v: u8, a: u64) { rcx = a; }
+leaf A.ALIAS = 5 version v via seamcall (v: u8, a: u64) { rdx = a; alias of A.VERSIONS; }
+leaf A.QUIET = 7 via quiet (a: u64) -> (x: u32 = r8) { rcx = a; deliver register; }
+leaf A.SILENT = 8 via quiet () { clobbers r9; }
+"""
+
+
+@pytest.fixture(scope="module")
+def several() -> str:
+    """The reference of SEVERAL, every link of which resolves."""
+    page = page_of(SEVERAL)
+    assert set(LINK.findall(page)) <= set(anchors_of(page))
+    return page
+
+
+def test_an_array_is_a_row(several: str) -> None:
+    text = section(several, "a_arrays")
+    bounded = "`pamt[0]` to `[2]`; `0xffffffffffffffff` from `[n]` on"
+    doc = "Address of a page, or `NULL_PA` for none"
+    assert rows(text, "Operands")[3:] == [
+        ["`rdx, r11`", "`pages[0]` to `[1]`", "`hpa[2]`, bits 51:12", "pages to move"],
+        ["`r8..r10`", "`0`, before each attempt", "", ""],
+        ["`r12..r14`", bounded,
+         "`hpa_or_null[n <= 3]`, bits 51:12 or 0xffffffffffffffff", doc],
+    ]  # fmt: skip
+    untouched = "untouched if the call did not complete"
+    assert rows(text, "Outputs")[1:] == [
+        ["`r8..r10`", "`entries`", "`u64[3]`", "`on success`", "0", "`entries[0]` to `[2]`",
+         "what became of each"],
+        ["`rdx, r11`", "`pages`", "`hpa[2]`", "", untouched, "`pages[0]` to `[1]`", ""],
+    ]  # fmt: skip
+
+
+def test_a_layout_is_a_row(several: str) -> None:
+    text = section(several, "a_layout")
+    assert rows(text, "Operands")[1:] == [
+        ["`rax`", "`2`, the leaf", "", ""],
+        ["`rcx`", "`0x9544`, the exposure mask", "", ""],
+        ["`rdx, r8, r12, rsi`", "`registers`, each from its member", "`registers`", "all of them"],
+        ["`r10, r15`", "`0`, for the other side sees it", "", ""],
+    ]
+    untouched = "untouched if the call did not complete"
+    assert rows(text, "Outputs")[1:] == [
+        ["`rdx, r12`", "`registers`", "`registers`", untouched, "members of `registers`"],
+        ["`r15`", "`last`", "`u64`", "", "`*last`"],
+    ]
+
+
+def test_the_layouts_at_the_end(several: str) -> None:
+    table = several.split("## Layouts\n\n")[1].split("\n\n", maxsplit=1)[0].splitlines()
+    head = "`registers` | `struct registers` | | defined elsewhere | Registers of a call. |"
+    assert table[2] == f"| {head}"
+    assert table[3:] == [
+        "| `registers` `rdx` | | `rdx` | 0 | |",
+        "| `registers` `r8` | | `r8` | 8 | |",
+        "| `registers` `twelve` | | `r12` | 16 | the last |",
+        "| `registers` `rsi` | | `rsi` | 24 | |",
+    ]
+
+
+def test_a_call_that_is_refused_or_closed(several: str) -> None:
+    text = section(several, "a_layout")
+    refused = "If `rax` is not `TDX_SUCCESS`, so that the other side was not reached"
+    assert f"- {refused}: returns refusal.\n" in text
+    assert "[`TDX_SUCCESS`](#statuses-tdx_status)" in text
+    seen = "`rdx`, `r8`, `r10`, `r12`, `r15`, `rsi`"
+    assert f"- The other side sees {seen} and no other register.\n" in text
+    closed = "- At return no register but those returned has a value of the other side.\n"
+    assert closed in section(several, "a_arrays")
+    assert closed not in text
+
+
+def test_a_version_that_is_a_parameter(several: str) -> None:
+    assert "| [`A.VERSIONS`](#a_versions-aversions) | `v` | 5 | `a_versions` |" in several
+    assert "; leaf 5, version `v`.\n" in section(several, "a_versions")
+    same = "- The same leaf as [`A.VERSIONS`](#a_versions-aversions), with other operands.\n"
+    assert same in section(several, "a_alias")
+
+
+def test_a_call_without_status(several: str) -> None:
+    text = section(several, "a_quiet")
+    assert "u32 a_quiet(u64 a);" in text
+    assert rows(text, "Outputs")[1:] == [["`r8`", "`x`", "`u32`", "return value"]]
+    assert "- No status.\n- The instruction changes `r8`.\n" in text
+    assert "- No status.\n- The instruction changes `r9`.\n" in section(several, "a_silent")
+    assert "- No status.\n" in several.split("## Conduit `quiet`")[1]
