@@ -11,15 +11,14 @@ from typing import Any, TypeVar
 import click
 
 from seamir import compiler
+from seamir.cli_options import choosing, loading, searching, separated, targeting
 from seamir.diagnostics import Diagnostic, SeamError, printable, render
 from seamir.ir.leaf import Plan
-from seamir.targets import DEFAULT_TARGET, FEATURES, TARGETS
+from seamir.targets import DEFAULT_TARGET, TARGETS
 from seamir.version import VERSION
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 Result = TypeVar("Result")
 
-EFFECTS = ("global", "none")
 BAD_REQUEST = frozenset(
     {"E0801", "E0802", "E0803", "E0806", "E0809"}
     | {"E0901", "E0902", "E0903", "E0904", "E0905", "E0906"}
@@ -70,110 +69,6 @@ def _show(diagnostics: Iterable[Diagnostic]) -> None:
         count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
         named = " and ".join(filter(None, (", ".join(commands[:-1]), commands[-1])))
         click.echo(f"{count}; {named} {'says' if len(commands) == 1 else 'say'} more", err=True)
-
-
-def _separated(_context: click.Context, _option: click.Parameter, value: Any) -> tuple[str, ...]:
-    """Several values separated by commas, from an option that may be repeated."""
-    found: list[str] = []
-    for text in value:
-        words = [word.strip() for word in text.split(",")]
-        if words == [""]:
-            continue
-        if "" in words:
-            raise click.BadParameter(f"`{printable(text)}` has a comma too many")
-        found += words
-    return tuple(found)
-
-
-def _pairs(_context: click.Context, _option: click.Parameter, value: Any) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in value:
-        name, equals, other = text.partition("=")
-        if not (name and equals and other):
-            raise click.BadParameter(f"`{printable(text)}` is not NAME=OTHER")
-        if pairs.setdefault(name, other) != other:
-            raise click.BadParameter(f"`{printable(name)}` stands for two others")
-    return pairs
-
-
-_choosing = click.option(
-    "--leaf",
-    "leaves",
-    multiple=True,
-    metavar="GLOB",
-    help="Only leaves or symbols that match, imported ones too; may be repeated.",
-)
-
-
-def _loading(function: Function) -> Function:
-    """The options of every command that loads descriptions."""
-    options = (
-        click.option(
-            "-I",
-            "include",
-            multiple=True,
-            metavar="DIR",
-            type=click.Path(exists=True, file_okay=False),
-            help="A further folder for imports and library paths; may be repeated.",
-        ),
-        click.option(
-            "--conduit",
-            "conduits",
-            multiple=True,
-            metavar="NAME=OTHER",
-            callback=_pairs,
-            help="Let conduit OTHER stand in for NAME; may be repeated.",
-        ),
-        click.option(
-            "--allow-call",
-            "allow_calls",
-            multiple=True,
-            metavar="SYMBOL",
-            help="Permit the description to call this function; may be repeated.",
-        ),
-        click.option(
-            "--allow-instruction",
-            "allow_instructions",
-            multiple=True,
-            metavar="HEX",
-            help="Permit an instruction that seamir does not know; may be repeated.",
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def _targeting(function: Function) -> Function:
-    """The options of every command that generates code."""
-    options = (
-        click.option(
-            "--target",
-            default=DEFAULT_TARGET,
-            show_default=True,
-            metavar="NAME",
-            help=f"What the code is for: {', '.join(TARGETS)}.",
-        ),
-        click.option(
-            "--feature",
-            "features",
-            multiple=True,
-            metavar="±X,...",
-            callback=_separated,
-            help=f"Switch target features, as in +ibt,-rethunk. Known: {', '.join(FEATURES)}.",
-        ),
-        click.option(
-            "--deliver",
-            default="pointers",
-            show_default=True,
-            metavar="|".join(compiler.DELIVERIES),
-            help="How outputs reach the caller where a wrapper does not say it.",
-        ),
-        click.option("--symbol-prefix", default="", metavar="P", help="Begin every symbol with P."),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
 
 
 @click.group(
@@ -242,12 +137,12 @@ def main_status() -> int:
     multiple=True,
     default=("obj",),
     metavar="LIST",
-    callback=_separated,
+    callback=separated,
     help=f"Outputs, separated by commas: {', '.join(compiler.list_outputs())}. [default: obj]",
 )
-@_targeting
-@_choosing
-@_loading
+@targeting
+@choosing
+@loading
 @click.option("--no-debug", is_flag=True, help="Leave out the line table.")
 @click.option(
     "--depfile",
@@ -307,8 +202,8 @@ def compile_command(
     show_default=True,
     help="How to print diagnostics; JSON goes to the standard output.",
 )
-@_choosing
-@_loading
+@choosing
+@loading
 @click.pass_context
 def check_command(
     context: click.Context, /, names: tuple[str, ...], style: str, **loading: Any
@@ -336,30 +231,12 @@ def check_command(
         context.exit(2 if errors <= BAD_REQUEST else 1)
 
 
-def _searching(function: Function) -> Function:
-    """The options that say which wrappers one looks for."""
-    options: tuple[tuple[tuple[str, ...], str, str, dict[str, Any]], ...] = (
-        (("--reads",), "REGISTER", "with an operand in REGISTER", {"multiple": True}),
-        (("--writes",), "REGISTER", "with an output in REGISTER", {"multiple": True}),
-        (("--status", "statuses"), "CODE", "that name the status CODE", {"multiple": True}),
-        (("--effect",), "global|none", "with that effect", {"type": click.Choice(EFFECTS)}),
-        (("--leaf-version",), "N", "of version N of a leaf", {"type": click.IntRange(0)}),
-        (("--since",), "V", "of leaves that came with version V, such as 1.5.05, or later", {}),
-        (("--via",), "NAME", "that go by conduit NAME or one that extends it", {}),
-    )
-    for names, metavar, which, more in reversed(options):
-        repeated = "; may be repeated" if "multiple" in more else ""
-        help = f"Only wrappers {which}{repeated}."
-        function = click.option(*names, metavar=metavar, help=help, **more)(function)
-    return function
-
-
 @main.command(name="list", cls=SeamCommand)
 @click.argument("names", metavar="FILE...", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with more about each wrapper.")
-@_searching
-@_choosing
-@_loading
+@searching
+@choosing
+@loading
 def list_command(
     names: tuple[str, ...],
     as_json: bool,
@@ -394,8 +271,8 @@ def list_command(
 @main.command(name="explain", cls=SeamCommand)
 @click.argument("name", metavar="FILE|CODE")
 @click.argument("leaf", metavar="[LEAF]", required=False)
-@_targeting
-@_loading
+@targeting
+@loading
 def explain_command(
     name: str,
     leaf: str | None,
@@ -455,8 +332,8 @@ def explain_command(
     help="What the other side does, attempt by attempt. Every call succeeds if not given.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
-@_targeting
-@_loading
+@targeting
+@loading
 def run_command(
     name: str,
     leaf: str | None,

@@ -196,6 +196,7 @@ def _result(plan: Plan, names: Names) -> list[str]:
 
 
 def define_structure(tag: str, summary: str, members: list[tuple[str, str, str]]) -> list[str]:
+    """A structure and its kernel-doc; members are C type, name (arrays with length) and doc."""
     names = [name.partition("[")[0] for _, name, _ in members]
     width = max(len(name) for name in names) + 3
     block = wrap(f"struct {tag} - {summary}")

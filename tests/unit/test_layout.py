@@ -36,7 +36,8 @@ ALLOWED = {
     "run": "source diagnostics targets model ir emit emulate compiler",
     "listing": "diagnostics model ir emit",
     "explain": "source diagnostics syntax ir emit objects compiler listing",
-    "cli": "diagnostics targets version ir llvm compiler listing explain run",
+    "cli_options": "diagnostics targets compiler",
+    "cli": "diagnostics targets version ir llvm compiler cli_options listing explain run",
     "__main__": "cli",
 }
 
