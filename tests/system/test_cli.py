@@ -61,8 +61,9 @@ def test_several_outputs_at_once(folder: Path) -> None:
 def test_a_library_path(tmp_path: Path) -> None:
     run("compile", "tdx/host.seam", cwd=tmp_path)
     assert names_in(tmp_path) == ["host.o"]
+    listed = run("list", "tdx/host.seam", cwd=tmp_path).stdout.splitlines()[1:]
+    assert symbols(tmp_path / "host.o") == [line.split()[0] for line in listed]
     assert "tdh_mem_page_remove" in symbols(tmp_path / "host.o")
-    assert len(symbols(tmp_path / "host.o")) == 24
 
 
 def test_several_files(folder: Path) -> None:
@@ -412,7 +413,7 @@ def test_explain_a_mistyped_leaf(tmp_path: Path) -> None:
     assert "did you mean `TDH.MEM.PAGE.REMOVE`?" in done.stderr
     done = call("explain", "tdx/host.seam", "NOPE", cwd=tmp_path, status=2)
     assert "no leaf and no symbol matches `NOPE`" in done.stderr
-    assert re.search(r"leaves are (TDH\.[A-Z.]+, ){3}TDH\.[A-Z.]+ and 20 more\n", done.stderr)
+    assert re.search(r"leaves are (TDH\.[A-Z.]+, ){3}TDH\.[A-Z.]+ and \d+ more\n", done.stderr)
 
 
 def test_a_mistyped_name_of_an_imported_leaf(folder: Path) -> None:

@@ -45,7 +45,7 @@ ALLOWED = {
 LIBRARIES = {
     "lark": {"syntax/parser.py"},
     "llvmlite": {"llvm/"},
-    "click": {"cli.py"},
+    "click": {"cli.py", "cli_options.py"},
     "rich": {"cli.py", "explain.py"},
     "elftools": {"objects/"},
     "iced_x86": {"objects/", "emulate/"},

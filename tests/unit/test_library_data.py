@@ -28,7 +28,7 @@ LEAVES = {leaf["name"]: leaf for leaf in json.loads((DATA / "leaves.json").read_
 STATUSES = json.loads((DATA / "status_codes.json").read_text())
 FILES = ("types", "status", "conduits", "host")
 
-# The leaves of tdx/host.seam: what Linux's tdx.c exports to KVM, less TDH.VP.ENTER.
+# Of the leaves of tdx/host.seam, what Linux's tdx.c exports to KVM, less TDH.VP.ENTER.
 WRAPPED = """
     TDH.MNG.ADDCX TDH.MEM.PAGE.ADD TDH.MEM.SEPT.ADD TDH.VP.ADDCX TDH.MEM.PAGE.AUG
     TDH.MEM.RANGE.BLOCK TDH.MNG.KEY.CONFIG TDH.MNG.CREATE TDH.VP.CREATE TDH.MNG.RD
@@ -99,9 +99,11 @@ def plans_of(program: seamir.Program) -> dict[str, Plan]:
 
 @cache
 def plans(conduit: str = "") -> dict[str, Plan]:
-    """The plans of tdx/host.seam by leaf, with a conduit in place of seamcall."""
+    """The plans of the wrapped leaves by leaf, with a conduit in place of seamcall."""
     swap = {"seamcall": conduit} if conduit else {}
-    return plans_of(seamir.load("tdx/host.seam", conduits=swap))
+    made = seamir.compile(seamir.load("tdx/host.seam", conduits=swap), emit=()).plans
+    wrapped = {(name, LEAVES[name]["default_version"]) for name in WRAPPED}
+    return {plan.leaf: plan for plan in made if (plan.leaf, plan.version) in wrapped}
 
 
 def of_version(rows: list[Row], version: int) -> list[Row]:
