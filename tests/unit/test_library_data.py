@@ -26,7 +26,7 @@ Row: TypeAlias = dict[str, Any]  # of the data
 DATA = Path(__file__).parent.parent / "data"
 LEAVES = {leaf["name"]: leaf for leaf in json.loads((DATA / "leaves.json").read_text())}
 STATUSES = json.loads((DATA / "status_codes.json").read_text())
-FILES = ("types", "status", "conduits", "host")
+FILES = ("types", "status", "conduits", "host", "seamldr")
 
 # Of the leaves of tdx/host.seam, what Linux's tdx.c exports to KVM, less TDH.VP.ENTER.
 WRAPPED = """
