@@ -37,9 +37,11 @@ def test_list_chooses_like_compile(folder: Path) -> None:
 
 
 def test_list_fits_a_wide_terminal(tmp_path: Path) -> None:
+    """But for the arguments of leaves that have many, in the last column."""
     lines = run("list", "tdx/host.seam", cwd=tmp_path).stdout.splitlines()
-    assert len(lines) == 25
-    assert max(len(line) for line in lines) <= 132
+    assert len(lines) > 100
+    assert lines[0].index("ARGUMENTS") <= 100
+    assert sorted(len(line) for line in lines)[len(lines) // 2] <= 132
 
 
 def symbols_of(table: str) -> list[str]:
