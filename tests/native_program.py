@@ -79,6 +79,7 @@ def write_program(plans: Sequence[Plan], target: Target, header: str) -> str:
     memory = f"DATA_START == {DATA_START:#x} && DATA_SIZE == {DATA_SIZE:#x}"
     parts = [f'#include "{header}"\n#include "module.h"\n']
     parts.append(f'_Static_assert({memory}, "the memory of the script");\n')
+    parts += _foreign_structures(plans)
     parts += [_stub(symbol) for symbol in callees]
     parts += [_calling_function(plan) for plan in plans]
     rows = [_wrapper_row(plan, callees) for plan in plans]
@@ -116,9 +117,25 @@ int main(void)
     return "\n".join(parts)
 
 
+def _foreign_structures(plans: Sequence[Plan]) -> list[str]:
+    """Definitions of the structures that the header only declares, each with the header's check."""
+    found = {a.layout for plan in plans for a in plan.arguments if a.layout and a.layout.extern}
+    parts = []
+    for layout in sorted(found, key=lambda layout: layout.name):
+        members = sorted(layout.members, key=lambda member: member.offset)
+        ends = [0, *(member.offset + 8 for member in members)]
+        body = "".join(
+            f"\tchar gap_{member.offset}[{member.offset - end}];\n" * (member.offset > end)
+            + f"\tu64 {member.name};\n"
+            for member, end in zip(members, ends, strict=False)
+        )
+        check = f"SEAMIR_CHECK_{layout.name}".upper()
+        parts.append(f"struct {layout.name} {{\n{body}}};\n{check};\n")
+    return parts
+
+
 def _called(plan: Plan) -> list[CallSymbol]:
-    edges = [plan.edges.carry, plan.edges.fault, *(action for _, action in plan.edges.vectors)]
-    return [action for action in edges if isinstance(action, CallSymbol)]
+    return [action for action in plan.edges.actions if isinstance(action, CallSymbol)]
 
 
 def _callees(plans: Sequence[Plan]) -> list[str]:
@@ -156,6 +173,11 @@ def _calling_function(plan: Plan) -> str:
     match plan.returns:
         case Returns.NOTHING:
             lines.append(call)
+        case Returns.NO_STATUS:
+            lines += [call, "module_status(0);"]
+        case Returns.VALUE:
+            lines += [f"__auto_type const returned = {call}", "module_status(0);"]
+            lines.append("module_value(&returned, sizeof(returned));")
         case Returns.STATUS:
             lines += [f"u64 const returned = {call}", "module_status(returned);"]
         case Returns.STATUS_AND_VALUE:
@@ -173,10 +195,16 @@ def _local(plan: Plan, index: int, argument: Argument) -> str:
     if _is_value(argument):
         spelling = _spelling(argument.type)
         return f"{spelling} const {name} = ({spelling}){slot};"
-    kind = _spelling(argument.type)
+    return f"{_pointed_to(plan, argument)} *const {name} = module_pointer({slot});"
+
+
+def _pointed_to(plan: Plan, argument: Argument) -> str:
+    """What a pointer argument points to, in C; of an array, its elements."""
     if argument.kind is ArgumentKind.STRUCT and plan.struct is not None:
-        kind = f"struct {plan.struct.name}"
-    return f"{kind} *const {name} = module_pointer({slot});"
+        return f"struct {plan.struct.name}"
+    if argument.layout is not None:
+        return f"struct {argument.layout.name}"
+    return _spelling(argument.type)
 
 
 def _spelling(kind: Type) -> str:
@@ -206,14 +234,16 @@ def _places(plan: Plan) -> list[_Place]:
                     argument.name,
                     f"arg_{argument.name}->{member.name}",
                     member.offset,
-                    member.type.width // 8,
+                    member.type.width // 8 * (member.length or 1),
                 )
                 for member in plan.struct.members
             ]
-        elif not _is_value(argument):
+        elif argument.kind in (ArgumentKind.OUT, ArgumentKind.IN_OUT):
             place = f"*arg_{argument.name}"
-            size = argument.type.width // 8
-            places.append(_Place(argument.name, argument.name, place, 0, size))
+            if argument.length is not None:
+                kind = _pointed_to(plan, argument)
+                place = f"*({kind}(*)[{argument.length}])arg_{argument.name}"
+            places.append(_Place(argument.name, argument.name, f"({place})", 0, argument.size))
     return places
 
 
@@ -267,8 +297,10 @@ def _outcome_words(plan: Plan, outcome: Outcome) -> Iterator[int]:
     named: Mapping[str, int] = {}
     writes: tuple[Write, ...] = ()
     match outcome:
-        case Completed(named, writes):
+        case Completed(named, writes, carry):
             flag = _CarryFlag.ANY if plan.edges.carry is None else _CarryFlag.CLEAR
+            if plan.returns_carry:
+                flag = _CarryFlag.SET if carry else _CarryFlag.CLEAR
             yield from (_How.COMPLETED, 0, flag, _set(plan.destroyed - set(named)))
         case Carry():
             yield from (_How.CARRY, 0, _CarryFlag.SET, _set(plan.destroyed - {"rax"}))
@@ -331,7 +363,7 @@ def _execution(call: Call, facts: Mapping[str, Any]) -> Execution:
             {name: words[number] for name, number in _NUMBERS.items() if name != "rsp"}
             for words in facts["attempts"]
         ),
-        status=facts.get("status"),
+        status=facts.get("status") if call.plan.status is not None else None,
         value=None if value is None else value[0],
         trapped=facts["trapped"],
         called=tuple(facts["called"]),
