@@ -122,6 +122,8 @@ def promise_words(kind: Type) -> str:
         said.append(bits if kind.bits == slice_mask(low, high) else f"bits of {kind.bits:#x}")
     if is_range:
         said.append(f"{show_number(kind.low)} to {show_number(kind.high)}")
+    if not said and kind.constants:
+        said.append("its fields" if kind.fields else "any value")
     constants = " or ".join(show_number(value) for value in kind.constants)
     return ", ".join(said) + (f" or {constants}" if constants else "")
 

@@ -132,7 +132,9 @@ def test_headers_that_differ_in_a_shared_name_are_an_error(tmp_path: Path) -> No
     struct = made.structured().struct
     assert struct is not None
     other = replace(struct, members=(Member("entry", made.U64, 0), Member("other", made.U32, 8)))
-    second = replace(made.structured("other"), struct=other)
+    first, level = made.structured().deliveries
+    renamed = replace(level, name="other", group="other")
+    second = replace(made.structured("other"), struct=other, deliveries=(first, renamed))
     (tmp_path / "first.h").write_text(header(made.structured(), stem="first"))
     (tmp_path / "second.h").write_text(header(second, stem="second"))
     with pytest.raises(AssertionError, match="two headers differ in struct tdx_sept"):

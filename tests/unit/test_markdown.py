@@ -80,7 +80,7 @@ def test_any_text_is_shown_and_nothing_else(text: str) -> None:
     assert not re.search(r"[\\`*\[\]<>|~&{}]", bare)
     assert not re.search(r"(?<![^\W_])_|_(?![^\W_])", bare)
     assert not AUTOLINK.search(bare)
-    assert not re.match(r"[#+=-]|\d+[.)](\s|$)", bare)
+    assert not re.match(r"[#+=-]|\d+[.)](\s|$)", line)
     assert line.isprintable()
 
 
