@@ -24,7 +24,7 @@ from seamir.llvm.deliveries import DeliveryWriter
 from seamir.llvm.extensions import (
     add_call_branch,
 )
-from seamir.llvm.inputs import InputWriter
+from seamir.llvm.inputs import InputWriter, in_reading_order
 from seamir.llvm.shapes import (
     I8,
     I32,
@@ -60,7 +60,7 @@ class FunctionWriter(InputWriter, DeliveryWriter):
         """Writes it all."""
         for index, check in enumerate(self._plan.checks):
             self._check(check, index)
-        for item in self._plan.inputs:
+        for item in in_reading_order(self._plan.inputs):
             self._values[item.name] = self._input(item)
         operands = self._operands()
         attempt = self._begin_attempts(operands)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llvmlite import ir
 
 from seamir.ir.leaf import Bound, Check, Input
 from seamir.llvm.shapes import I64, integer
 from seamir.llvm.values import breaks_promise
 from seamir.llvm.writer import Writer
+
+
+def in_reading_order(inputs: Sequence[Input]) -> list[Input]:
+    """Counts, then the elements that they bound, then the rest.
+
+    LLVM moves what is read before a branch down past it, and loses its line on the way.
+    """
+    counts = {item.bound.count for item in inputs if item.bound is not None}
+    return sorted(inputs, key=lambda item: (item.name not in counts, item.bound is None))
 
 
 class InputWriter(Writer):
