@@ -32,7 +32,9 @@ def families_of(plans: Iterable[Plan]) -> list[StatusFamily]:
     for plan in plans:
         refused = plan.edges.refused
         further = () if refused is None else refused.families
-        found += [f for f in (*plan.conduit.families, *further) if f not in found]
+        for family in (*plan.conduit.families, *further):
+            if family not in found:
+                found.append(family)
     return found
 
 

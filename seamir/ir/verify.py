@@ -179,8 +179,9 @@ def _check_exposure(plan: Plan) -> Iterator[str]:
             yield "a register is zeroed and nothing exposes it"
         return
     mask = sum(1 << REGISTERS[name].number for name in plan.exposed)
-    masks = [load for load in plan.loads if load.value == Constant(mask)]
-    if not any(load.kind is LoadKind.SELECTOR for load in masks):
+    selectors = [load for load in plan.loads if load.kind is LoadKind.SELECTOR]
+    fills = [fill for load in selectors for fill in load.fills]
+    if not any(fill.value == Constant(mask) for fill in fills):
         yield f"no selector is the exposure mask {mask:#x}"
     loaded = {load.register for load in plan.loads}
     for name in sorted(plan.exposed - loaded):

@@ -20,11 +20,14 @@ from seamir.model.expressions import Constant, fold
 from seamir.model.instructions import FAULT_VECTORS, Instruction
 from seamir.model.names import check_c_name
 from seamir.model.places import check_bits
+from seamir.model.registers import ONLY_IF_ALLOWED
 from seamir.model.scope import Scope
 from seamir.model.statuses import StatusFamily
 from seamir.model.values import ValueChecker
 from seamir.source import Span
 from seamir.syntax import ast
+
+NOTHING_TO_RETURN = "use `trap`, or `call` of a function that does not return"
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,18 @@ class ActionChecker:
                 self._sink.report("E0502", message, item.vector.span, help=help)
             elif action is not None:
                 vectors[FAULT_VECTORS[item.vector.text]] = action
+        if caller.is_conduit and refused is not None:
+            self._check_refusal(refused, caller.status)
         return Edges(carry, fault, tuple(sorted(vectors.items())), refused)
+
+    def _check_refusal(self, refused: Refusal, status: Bits | None) -> None:
+        """Reports a refusal that shows where the status is, inherited or not."""
+        if status is None or status.register != refused.place.register:
+            return
+        message = f"{status.register} has the status, so it cannot tell of a refusal"
+        notes = [("the status is here", status.span)]
+        help = "what the other side returned is a status: give it a code"
+        self._sink.report("E0511", message, refused.place.span, notes=notes, help=help)
 
     def _is_possible(self, item: ast.Outcome, instruction: Instruction) -> bool:
         """Reports an edge that the instruction does not have."""
@@ -124,6 +138,11 @@ class ActionChecker:
         place = check_bits(said.place, self._declarations)
         if place is None or len(families) != len(found):
             return stand_in
+        if place.register == ONLY_IF_ALLOWED:
+            message = "rbp is the frame pointer of many kernels and debuggers"
+            help = "a conduit may clobber it; only a leaf that allows it may use it"
+            self._sink.report("E0409", message, place.span, help=help)
+            return stand_in
         values = ValueChecker(self._declarations, caller.scope, families=families)
         value = values.check(said.value)
         action = self.action(item, caller, families)
@@ -131,12 +150,6 @@ class ActionChecker:
             return stand_in
         folded = fold(value)
         assert isinstance(folded, Constant)  # there is no parameter to name
-        if caller.status is not None and caller.status.register == place.register:
-            message = f"{place.register} has the status, so it cannot tell of a refusal"
-            notes = [("the status is here", caller.status.span)]
-            help = "what the other side returned is a status: give it a code"
-            self._sink.report("E0511", message, said.place.span, notes=notes, help=help)
-            return stand_in
         return Refusal(place, folded.value, families, action)
 
     def action(
@@ -149,9 +162,8 @@ class ActionChecker:
         families = (*caller.families, *(f for f in further if f not in caller.families))
         values = ValueChecker(self._declarations, caller.scope, families=families, edge=item.edge)
         if action.value is not None and caller.status is None:
-            message = "there is no status, so there is nothing to return"
-            help = "use `trap`, or `call` of a function that does not return"
-            self._sink.report("E0417", message, action.value.span, help=help)
+            message = "the conduit has no status, so there is nothing to return"
+            self._sink.report("E0417", message, action.value.span, help=NOTHING_TO_RETURN)
             return None
         if isinstance(action, ast.ReturnAction):
             value = values.check(action.value)

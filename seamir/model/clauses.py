@@ -8,6 +8,7 @@ from seamir.diagnostics import Diagnostics
 from seamir.model.declarations import Declarations
 from seamir.model.entities import (
     Again,
+    Array,
     CarryRegister,
     Check,
     Conduit,
@@ -69,6 +70,8 @@ class ClauseChecker:
                 help = None if attempts else "without the clause there is one attempt"
                 self._sink.report("E0503", message, item.attempts.span, help=help)
                 attempts = 1
+            if self._has_no_status(item.span, "to act on"):
+                continue
             families = self._conduit.families
             matches = self._declarations.patterns(item.patterns, families, "E0506")
             self._check_reachable(item)
@@ -85,6 +88,14 @@ class ClauseChecker:
                 )
             )
         return tuple(clauses)
+
+    def _has_no_status(self, place: Span, purpose: str) -> bool:
+        """Reports a clause that needs a status where the conduit has none."""
+        if self._conduit.status is not None:
+            return False
+        message = f"conduit {self._conduit.name} has no status {purpose}"
+        self._sink.report("E0417", message, place)
+        return True
 
     def _check_reachable(self, item: ast.Retry | ast.Resume) -> None:
         """Reports a clause about a status of the wrapper's own, which `on carry` returns.
@@ -207,6 +218,8 @@ class ClauseChecker:
                 self._sink.report("E0313", message, item.parameter.span)
                 continue
             if not parameter.promise.is_narrowed:
+                if _counts_too_far(parameter, parameters):
+                    continue  # which was reported, and is mended by the same type
                 message = f"{parameter.promise.name} promises nothing that could be checked"
                 help = "give the parameter a type with a range or bits"
                 self._sink.report("E0509", message, item.parameter.span, help=help)
@@ -220,6 +233,8 @@ class ClauseChecker:
         if item.status is None:
             return None
         pattern = item.status
+        if self._has_no_status(pattern.span, "to return"):
+            return None
         if pattern.detail == "*":
             message = "`(*)` names many statuses and one is to be returned"
             self._sink.report("E0509", message, pattern.span)
@@ -259,6 +274,9 @@ class ClauseChecker:
                 continue
             if not names:
                 self._sink.report("E0606", "there is no output to keep", item.span)
+            elif not item.names and names <= in_out.keys() | layouts:
+                message = "in/out parameters and layouts are kept anyway, and there is no other"
+                self._sink.report("E0606", message, item.span)
             for name in item.names:
                 if name.text not in names:
                     message = f"there is no output `{name.text}`"
@@ -273,6 +291,16 @@ class ClauseChecker:
                     self._sink.report("E0606", message, name.span)
             kept |= {name.text for name in item.names} & names if item.names else names
         return frozenset(kept)
+
+
+def _counts_too_far(parameter: Parameter, parameters: Mapping[str, Parameter]) -> bool:
+    """Whether a parameter counts the elements of an array and may exceed them."""
+    return any(
+        isinstance(other.shape, Array)
+        and other.shape.count == parameter.name
+        and other.shape.length < parameter.promise.high
+        for other in parameters.values()
+    )
 
 
 def report_repeats(items: Iterable[ast.Clause], sink: Diagnostics) -> None:

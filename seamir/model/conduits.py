@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from seamir.model.actions import ActionChecker, Caller, Permissions
+from seamir.model.actions import NOTHING_TO_RETURN, ActionChecker, Caller, Permissions
 from seamir.model.declarations import Declarations
-from seamir.model.entities import NOWHERE, Bits, Conduit, Edges, Operand
-from seamir.model.expressions import Binary, ParameterValue, parameters_of
+from seamir.model.entities import NOWHERE, Bits, Conduit, Edges, Operand, Trap
+from seamir.model.expressions import (
+    Binary,
+    Expression,
+    ParameterValue,
+    parameters_of,
+    possible,
+)
 from seamir.model.instructions import INSTRUCTIONS, Instruction, parse_code
 from seamir.model.names import check_c_name
 from seamir.model.places import (
@@ -16,12 +22,17 @@ from seamir.model.places import (
     report_idle_preserves,
     report_overlap,
 )
-from seamir.model.registers import ONLY_IF_ALLOWED, slice_mask
+from seamir.model.registers import NEVER_EXPOSED, ONLY_IF_ALLOWED, REGISTERS, slice_mask
 from seamir.model.scope import Scope, suggest
 from seamir.model.statuses import StatusFamily
 from seamir.model.types import Possible
 from seamir.model.values import ValueChecker
 from seamir.syntax import ast
+
+# An exposure mask, whichever leaf's it is.
+_ANY_MASK = Possible.within(
+    0, sum(1 << row.number for name, row in REGISTERS.items() if name not in NEVER_EXPOSED)
+)
 
 
 @dataclass
@@ -96,13 +107,14 @@ class ConduitChecker:
         self._read_selectors(item, draft, scope)
         self._read_clobbers(item, draft)
         draft.notes += [entry.text.value for entry in item.items if isinstance(entry, ast.NoteText)]
-        draft.scrub |= any(isinstance(entry, ast.Flag) for entry in item.items)
+        self._read_scrub(item, draft)
         if draft.instruction is None or (draft.status is None and draft.has_status):
             self._report_missing(item, draft)
             return None
         outcomes = [entry for entry in item.items if isinstance(entry, ast.Outcome)]
         caller = Caller(draft.instruction, draft.status, draft.families, scope, is_conduit=True)
         edges = self.actions.edges(outcomes, draft.edges, caller)
+        self._check_no_status(item, edges)
         return Conduit(
             name=item.name.text,
             lineage=(item.name.text, *draft.lineage),
@@ -193,6 +205,20 @@ class ConduitChecker:
             draft.families = tuple(family for family in families if family is not None)
             self._check_status_width(entry, draft)
 
+    def _check_no_status(self, item: ast.ConduitItem, edges: Edges) -> None:
+        """Reports inherited outcomes that return a status which the conduit gave up."""
+        said = [e for e in item.items if isinstance(e, ast.StatusPlace) and e.place is None]
+        own = {entry.action.span for entry in item.items if isinstance(entry, ast.Outcome)}
+        for action in edges.actions:
+            if not said or isinstance(action, Trap) or action.value is None:
+                continue
+            if action.span not in own:  # those were reported where they are
+                message = "there is no status to return where a call does not complete"
+                notes = [("it is returned here", action.span)]
+                self._sink.report(
+                    "E0417", message, said[0].span, notes=notes, help=NOTHING_TO_RETURN
+                )
+
     def _check_status_width(self, item: ast.StatusPlace, draft: _Draft) -> None:
         """Reports families whose statuses have bits that the place of the status lacks."""
         if draft.status is None:
@@ -220,8 +246,8 @@ class ConduitChecker:
         return check_bits(item, self._declarations)
 
     def _read_selectors(self, item: ast.ConduitItem, draft: _Draft, scope: Scope) -> None:
-        words = ("leaf", "version", "exposed")
-        named = {word: ParameterValue(word, Possible.anything()) for word in words}
+        named = {word: ParameterValue(word, Possible.anything()) for word in ("leaf", "version")}
+        named["exposed"] = ParameterValue("exposed", _ANY_MASK)
         # Values with leaf or version in them are checked where both are known: at each leaf.
         values = ValueChecker(self._declarations, scope, named, families=draft.families)
         for entry in item.items:
@@ -229,6 +255,12 @@ class ConduitChecker:
                 continue
             place = self._place(entry.place)
             value = values.check(entry.value)
+            if (
+                value is not None
+                and place is not None
+                and not self._may_expose(entry, value, place)
+            ):
+                value = None
             if value is not None and place is not None and not parameters_of(value):
                 values.check_fits(entry.value, value, place)
             if place is None or value is None:
@@ -238,6 +270,29 @@ class ConduitChecker:
             report_overlap(place, draft.selectors, self._sink)
             since = entry.since.value if entry.since else None
             draft.selectors.append(Operand(place, value, since, entry.doc, entry.span))
+
+    def _may_expose(self, item: ast.Assign, value: Expression, place: Bits) -> bool:
+        """Reports an exposure mask that is a part of an expression, or may not fit."""
+        if "exposed" not in parameters_of(value):
+            return True
+        if isinstance(value, ParameterValue):
+            if possible(value).high >> place.width == 0:
+                return True
+            bits = possible(value).high.bit_length()
+            message = f"`exposed` has {bits} bits, and {place} has {place.width}"
+            self._sink.report("E0416", message, item.value.span)
+            return False
+        message = "`exposed` is the whole value of its bits"
+        help = "put other values into other bits: `rcx[63] = 1; rcx[15:0] = exposed;`"
+        self._sink.report("E0416", message, item.value.span, help=help)
+        return False
+
+    def _read_scrub(self, item: ast.ConduitItem, draft: _Draft) -> None:
+        flags = [entry for entry in item.items if isinstance(entry, ast.Flag)]
+        for entry in flags[1:]:
+            notes = [("it is said here already", flags[0].span)]
+            self._sink.report("E0207", "`scrub` is said twice", entry.span, notes=notes)
+        draft.scrub |= bool(flags)
 
     def _read_clobbers(self, item: ast.ConduitItem, draft: _Draft) -> None:
         for entry in item.items:

@@ -86,7 +86,7 @@ class Declarations:
                 message = f"there is no type `{name.text}` here"
                 self.sink.report("E0201", message, name.span, help=hint)
                 return None
-        if self._is_layout(name, scope):
+        if self.names_layout(name, scope):
             message = f"`{name.text}` is a layout, which is many values and none by itself"
             help = "a parameter can have it as its type: a pointer to the structure"
             self.sink.report("E0313", message, name.span, help=help)
@@ -103,13 +103,14 @@ class Declarations:
 
     # -- layouts
 
-    def _is_layout(self, name: ast.Name, scope: Scope) -> bool:
+    def names_layout(self, name: ast.Name, scope: Scope) -> bool:
+        """Whether a layout has that name, be it a wrong one."""
         found = scope.find("type", name.text)
         return bool(found) and all(isinstance(item, ast.LayoutItem) for _, item in found)
 
     def layout(self, name: ast.Name, scope: Scope) -> Layout | None:
         """The layout of that name; None without a report if it names none."""
-        if not self._is_layout(name, scope):
+        if not self.names_layout(name, scope):
             return None
         found = scope.look_up("type", name, ast.LayoutItem, self.sink)
         return None if found is None else self.layout_of_item(found[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seamir.diagnostics import Diagnostics
 from seamir.model.entities import Delivery, Output
+from seamir.model.registers import CARRY_FLAG
 from seamir.model.types import Layout
 
 
@@ -66,7 +67,7 @@ def _check_struct(delivery: Delivery, outputs: tuple[Output, ...], sink: Diagnos
     if all(isinstance(output.shape, Layout) for output in outputs):
         message = f"{outputs[0].group} is a layout, which is a structure of its own"
         notes = [("the output is here", outputs[0].span)]
-        sink.report("E0601", message, delivery.span, notes=notes)
+        sink.report("E0601", message, delivery.span, notes=notes, help="use `deliver pointers`")
         return
     _check_optional(delivery, outputs, sink)
 
@@ -81,6 +82,8 @@ def _check_layout(
         place = output.place
         if isinstance(output.shape, Layout):
             message = f"{output.group} is a layout, which is a structure of its own"
+        elif place.register == CARRY_FLAG:
+            message = f"{output.name} is the carry flag, and {layout.name} has registers"
         elif (place.low, place.high) != (0, 63):
             message = (
                 f"{output.name} is a part of {place.register}, and {layout.name} has whole ones"

@@ -29,15 +29,16 @@ def make_layout(item: ast.LayoutItem, sink: Diagnostics) -> Layout | None:
         name = entry.name or entry.register
         if entry.name is not None:
             check_c_name(entry.name, "a member", sink)
+        member = LayoutMember(
+            entry.register.text, name.text, entry.offset.value, entry.doc, entry.span
+        )
+        if not _may_stand(entry, member, members, sink):
+            continue
+        members.append(member)
         first = names.setdefault(name.text, name.span)
         if first is not name.span:
             notes = [("it is there already", first)]
             sink.report("E0207", f"member {name.text} is there twice", name.span, notes=notes)
-        member = LayoutMember(
-            entry.register.text, name.text, entry.offset.value, entry.doc, entry.span
-        )
-        if _may_stand(entry, member, members, sink):
-            members.append(member)
     if not members:
         return None
     return Layout(item.name.text, tuple(members), item.extern, item.doc, item.name.span)
@@ -52,14 +53,14 @@ def _may_stand(
         sink.report("E0401", message, entry.register.span)
         return False
     offset = member.offset
+    if offset > LARGEST_OFFSET:
+        message = f"{offset} bytes are too far from the start of a structure"
+        sink.report("E0311", message, entry.offset.span, help=f"the limit is {LARGEST_OFFSET}")
+        return False
     if offset % _WORD:
         message = f"a register lies at a multiple of 8 bytes, and {offset} is none"
         help = f"{offset - offset % _WORD} or {offset - offset % _WORD + _WORD}"
         sink.report("E0311", message, entry.offset.span, help=help)
-        return False
-    if offset > LARGEST_OFFSET:
-        message = f"{offset} bytes are too far from the start of a structure"
-        sink.report("E0311", message, entry.offset.span, help=f"the limit is {LARGEST_OFFSET}")
         return False
     for other in others:
         notes = [(f"{other.register} is here", other.span)]

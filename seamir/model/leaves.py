@@ -33,7 +33,7 @@ from seamir.model.places import (
     report_idle_preserves,
     report_overlap,
 )
-from seamir.model.registers import NEVER_AN_OPERAND, ONLY_IF_ALLOWED, REGISTERS
+from seamir.model.registers import NEVER_AN_OPERAND, NEVER_EXPOSED, ONLY_IF_ALLOWED, REGISTERS
 from seamir.model.scope import Scope, suggest
 from seamir.model.shapes import ShapeChecker, exposed_registers, exposure_mask
 from seamir.model.values import ValueChecker, substitute
@@ -103,7 +103,9 @@ class LeafChecker:
         names = [parameter.type for parameter in item.parameters]
         names += [output.type for output in item.outputs if output.type is not None]
         for name in names:
-            if self._declarations.layout(name, scope) is None:
+            if self._declarations.names_layout(name, scope):
+                self._declarations.layout(name, scope)
+            else:
                 self._declarations.type(name, scope)
 
     # -- selectors
@@ -131,7 +133,10 @@ class LeafChecker:
             what = f"{value.value:#x}" if isinstance(value, Constant) else f"`{span.text}`"
             does = "does not fit" if isinstance(value, Constant) else "may not fit"
             message = f"{what} {does} {operand.place} of conduit {conduit.name}"
-            self._sink.report("E0304", message, span)
+            help = None
+            if not isinstance(value, Constant):
+                help = f"give it an unsigned type of at most {operand.place.width} bits"
+            self._sink.report("E0304", message, span, help=help)
 
     def _version_parameter(
         self, item: ast.LeafItem, parameters: tuple[Parameter, ...]
@@ -182,13 +187,16 @@ class LeafChecker:
         operands: list[Operand] = []
         for item in items:
             if isinstance(item, ast.AssignFile):
-                made = self.shapes.operands(item, by_name, values)
+                nowhere = Bits(NOWHERE, 0, 63, item.span)
+                made = self.shapes.operands(item, by_name, values) or [
+                    Operand(nowhere, _unknown(item.value, parameters), None, "", item.span)
+                ]
             else:
                 made = [self._operand(item, parameters, values)]
             for operand in made:
                 place = operand.place
                 usable = place.register == NOWHERE or (
-                    self.may_use(place, conduit, allows_rbp)
+                    self._may_use(place, conduit, allows_rbp)
                     and not report_overlap(place, operands, self._sink)
                 )
                 nowhere = Bits(NOWHERE, 0, 63, place.span)
@@ -222,9 +230,13 @@ class LeafChecker:
             shaped=[p.name for p in parameters if p.shape is not None],
         )
 
-    def may_use(self, place: Bits, conduit: Conduit, allows_rbp: bool) -> bool:
+    def _may_use(self, place: Bits, conduit: Conduit, allows_rbp: bool) -> bool:
         """Reports registers that a leaf cannot use as operand."""
         if report_assigned(place, conduit, self._sink):
+            return False
+        if conduit.exposes and place.register in NEVER_EXPOSED:
+            message = f"{place.register} is never exposed, so the other side gets nothing in it"
+            self._sink.report("E0416", message, place.span)
             return False
         return may_name(place, allows_rbp, self._sink)
 
@@ -275,14 +287,10 @@ class LeafChecker:
         return frozenset(clobbers | exposed)
 
     def _check_rbp(self, item: ast.LeafItem, leaf: Leaf) -> None:
-        """Reports a leaf that leaves RBP open: of a whole register file, or of an exposed one."""
-        changed = leaf.clobbers | {output.place.register for output in leaf.outputs}
+        """Reports a leaf that gives all registers away and leaves RBP open."""
         if leaf.conduit.exposes:
-            for operand in leaf.operands:
-                if operand.place.register == ONLY_IF_ALLOWED:
-                    message = "rbp is never exposed, so it cannot carry an operand here"
-                    self._sink.report("E0416", message, operand.span)
-            return
+            return  # what is exposed is known, and RBP is not
+        changed = leaf.clobbers | {output.place.register for output in leaf.outputs}
         kept = [c for c in item.clauses if isinstance(c, ast.Preserves)]
         said = changed | {entry.first.text for clause in kept for entry in clause.registers}
         if changed >= _EVERY_OTHER and ONLY_IF_ALLOWED not in said:
@@ -333,12 +341,11 @@ def selector_values(leaf: Leaf) -> tuple[Expression, ...]:
 
 def _unknown(item: ast.Expr, parameters: tuple[Parameter, ...]) -> Expression:
     """A stand-in for a wrong expression that still reads the parameters it names."""
-    names = {p.name: p for p in parameters if p.shape is None}
-    found = [name for name in dict.fromkeys(names_in(item)) if name in names]
-    if not found:
-        return Constant(0)
-    value: Expression = ParameterValue(found[0], names[found[0]].promise.possible)
-    for name in found[1:]:
-        from_parameter = ParameterValue(name, names[name].promise.possible)
-        value = Binary("|", value, from_parameter)
+    named = set(names_in(item))
+    value: Expression = Constant(0)
+    for parameter in parameters:
+        if parameter.name in named:
+            name = parameter.elements[0].name
+            read = ParameterValue(name, parameter.promise.possible)
+            value = Binary("|", value, read)
     return value

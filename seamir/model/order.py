@@ -62,13 +62,13 @@ def _found(scope: Scope, kind: str, name: str) -> Iterator[tuple[Scope, Resolved
 
 
 def names_in(item: ast.Expr) -> list[str]:
-    """The names in an expression, those of a family's statuses aside, from left to right."""
+    """The names in an expression, from left to right; that of the family of `family.STATUS`."""
     names: list[str] = []
     stack = [item]
     while stack:
         part = stack.pop()
         if isinstance(part, ast.BinaryExpr):
             stack += [part.right, part.left]
-        elif isinstance(part, ast.NameExpr) and part.family is None:
-            names.append(part.name.text)
+        elif isinstance(part, ast.NameExpr):
+            names.append((part.family or part.name).text)
     return names

@@ -20,13 +20,16 @@ from seamir.model.expressions import Constant, fold
 from seamir.model.names import check_c_name, check_not_register
 from seamir.model.order import names_in
 from seamir.model.places import check_bits, expand_registers, may_name
-from seamir.model.registers import CARRY_FLAG
+from seamir.model.registers import CARRY_FLAG, NEVER_EXPOSED
 from seamir.model.scope import Scope, suggest
 from seamir.model.shapes import ShapeChecker
 from seamir.model.statuses import Match, StatusTest
 from seamir.model.types import BUILTIN_TYPES, UNKNOWN_TYPE, Layout, Type
 from seamir.model.values import ValueChecker
 from seamir.syntax import ast
+
+# Of an exposure mask; the instruction itself says in RAX what became of it.
+_NEVER_RETURNED = NEVER_EXPOSED - {"rax"}
 
 
 @dataclass(frozen=True)
@@ -113,16 +116,21 @@ class OutputChecker:
             if parameter is None:
                 return None, u64
             return self._returning(entry, parameter), parameter.type
-        layout = self._declarations.layout(entry.type, context.scope)
-        if layout is not None:
+        if self._declarations.names_layout(entry.type, context.scope):
+            self._shapes.report_array_of_layouts(entry)
+            layout = self._declarations.layout(entry.type, context.scope)
+            if layout is None:
+                return None, UNKNOWN_TYPE
             self._check_same(entry, layout, u64, parameter)
             return layout, u64
         kind = self._declarations.type(entry.type, context.scope) or UNKNOWN_TYPE
         shape = None if entry.array is None else self._shapes.array(entry.array)
         if shape is not None and shape.count is not None:
             assert entry.array is not None
-            message = "an output array has a fixed number of elements"
-            self._sink.report("E0312", message, entry.array.span)
+            if parameter is None:  # else it is said of the parameter
+                message = "an output array has a fixed number of elements"
+                help = f"write `{entry.type.text}[{shape.length}]`"
+                self._sink.report("E0312", message, entry.array.span, help=help)
             shape = Array(shape.length)
         self._check_same(entry, shape, kind, parameter)
         return shape, kind
@@ -134,7 +142,7 @@ class OutputChecker:
             message = f"{parameter.name} has a run-time bound, so it cannot come back"
             notes = [("it goes in here", parameter.span)]
             help = "give the output a name of its own and a fixed number of elements"
-            self._sink.report("E0312", message, entry.span, notes=notes, help=help)
+            self._sink.report("E0312", message, entry.name.span, notes=notes, help=help)
             return Array(shape.length)
         return shape
 
@@ -191,7 +199,9 @@ class OutputChecker:
     ) -> list[_Part]:
         registers = expand_registers(file.registers, self._sink)
         if shape is None:
-            message = f"{entry.name.text} is one value and these are several registers"
+            if kind == UNKNOWN_TYPE:
+                return []
+            message = f"{entry.name.text} is one value and this is a list of registers"
             help = f"make it an array: `{entry.name.text}: {kind.name}[{max(len(registers), 1)}]`"
             self._sink.report("E0313", message, file.span, help=help)
             return []
@@ -201,10 +211,11 @@ class OutputChecker:
         parts = []
         for register, element in elements.items():
             place = Bits(register, 0, 63, registers[register])
-            if self._may_return(place, context):
+            if self._may_return(place, context, in_list=True):
                 parts.append(_Part(place, element))
         if kind.c_base == "bool":
-            self._sink.report("E0310", "a bool is taken from one bit", file.span)
+            message = "a bool is taken from one bit, and a list has whole registers"
+            self._sink.report("E0310", message, file.span, help="make it an array of u8")
         return parts
 
     def _carry(self, item: ast.CarryFlag, conduit: Conduit) -> Bits | None:
@@ -221,15 +232,21 @@ class OutputChecker:
             return None
         return Bits(CARRY_FLAG, 0, 0, item.span)
 
-    def _may_return(self, place: Bits, context: Context) -> bool:
+    def _may_return(self, place: Bits, context: Context, *, in_list: bool = False) -> bool:
         """Reports registers that a leaf cannot use as output."""
+        if context.conduit.exposes and place.register in _NEVER_RETURNED:
+            message = f"{place.register} is never exposed, so nothing comes back in it"
+            self._sink.report("E0416", message, place.span)
+            return False
         status = context.conduit.status
         whole = (place.low, place.high) == (0, 63)
         if status is not None and place.register == status.register and whole:
             notes = [("the conduit says so here", status.span)]
             message = f"{place.register} returns the status of conduit {context.conduit.name}"
             help = f"a part of it can be an output: {place.register}[31:0]"
-            self._sink.report("E0408", message, place.span, notes=notes, help=help)
+            self._sink.report(
+                "E0408", message, place.span, notes=notes, help=None if in_list else help
+            )
             return False
         return may_name(place, context.allows_rbp, self._sink)
 
@@ -271,6 +288,10 @@ class OutputChecker:
             self._sink.report("E0410", message, value.span)
             return False
         conduit = context.conduit
+        if conduit.exposes and register in NEVER_EXPOSED and register not in conduit.assigned:
+            message = f"{register} is never exposed, so the other side gets nothing in it"
+            self._sink.report("E0416", message, value.span)
+            return False
         if register in conduit.assigned:
             notes = [("the conduit loads it here", conduit.assigned[register])]
             message = f"{register} belongs to conduit {conduit.name}, so `else` cannot load it"
@@ -299,6 +320,11 @@ class OutputChecker:
 
     def condition(self, item: ast.Condition, conduit: Conduit) -> StatusTest | None:
         """The checked `on` of an output."""
+        if conduit.status is None:
+            message = f"conduit {conduit.name} has no status, so a condition says nothing"
+            help = "leave out `on`: an output is stored whenever the call completed"
+            self._sink.report("E0417", message, item.span, help=help)
+            return None
         success = success_of(conduit)
         any_of: tuple[Match, ...] = ()
         inverted = False

@@ -39,6 +39,13 @@ def expand_registers(items: Iterable[ast.Registers], sink: Diagnostics) -> dict[
     return result
 
 
+def count_registers(items: Iterable[ast.Registers]) -> int | None:
+    """How many registers a list has as it is written; None if a range in it was reported."""
+    sink = Diagnostics()
+    found = [_range(item, sink) for item in items]
+    return None if sink.has_errors else sum(map(len, found))
+
+
 def _range(item: ast.Registers, sink: Diagnostics) -> list[str]:
     if item.last is None:
         return [item.first.text]

@@ -160,9 +160,18 @@ class Model:
             fitting = [entry for entry in found if entry[1] == item.version.value]
         else:
             fitting = [entry for entry in found if entry[1] == 0] or found
-        if len(fitting) == 1:
+        if len(fitting) == 1 and item.version is None:
+            return fitting[0][0], fitting[0][2]
+        varying = next((leaf for _, _, leaf in fitting or found if leaf.version_parameter), None)
+        if len(fitting) == 1 and varying is None:
             return fitting[0][0], fitting[0][2]
         if not report:
+            return None
+        if varying is not None and varying.version_parameter is not None and item.version:
+            message = f"the version of {item.leaf.text} is its parameter"
+            message += f" {varying.version_parameter.text}"
+            notes = [("the leaf is here", varying.name.span)]
+            self.sink.report("E0206", message, item.version.span, notes=notes)
             return None
         if not found:
             names = [s.leaves for s in (scope, *scope.imported)]
@@ -252,8 +261,10 @@ class Model:
         seen: dict[object, Leaf] = {}
         for wrapper in wrappers:
             leaf = wrapper.leaf
+            if leaf.alias_of is not None:
+                continue  # see _check_aliases
             first = seen.setdefault(_selection(leaf), leaf)
-            if first.name not in (leaf.name, leaf.alias_of) and first.alias_of != leaf.name:
+            if first.name != leaf.name:
                 notes = [("the first is here", first.span)]
                 message = f"{leaf.name} is selected like {first.name}: one leaf under two names"
                 help = f"say `alias of {first.name};`, or make the second function a wrapper"
@@ -266,11 +277,16 @@ class Model:
                 continue
             item, scope = self._items[id(leaf)]
             clause = next(c for c in item.clauses if isinstance(c, ast.AliasOf))
-            found = [] if leaf.alias_of == leaf.name else scope.find_leaf(leaf.alias_of)
+            if leaf.alias_of == leaf.name:
+                self.sink.report("E0211", f"{leaf.name} is an alias of itself", clause.leaf.span)
+                continue
+            found = scope.find_leaf(leaf.alias_of)
             if not found:
                 names = [s.leaves for s in (scope, *scope.imported)]
-                message = f"there is no other leaf `{leaf.alias_of}` here"
-                hint = suggest(leaf.alias_of, self.sink, *names)
+                message = f"there is no leaf `{leaf.alias_of}` here"
+                hint = scope.elsewhere("leaf", leaf.alias_of, self.sink) or suggest(
+                    leaf.alias_of, self.sink, *names
+                )
                 self.sink.report("E0206", message, clause.leaf.span, help=hint)
                 continue
             others = [checked for where, _, other in found if (checked := self._leaf(other, where))]
@@ -278,6 +294,12 @@ class Model:
                 notes = [("it is here", others[0].leaf.span)]
                 message = f"{leaf.alias_of} is selected otherwise, so {leaf.name} is no alias of it"
                 self.sink.report("E0412", message, clause.leaf.span, notes=notes)
+            elif others and all(c.leaf.alias_of is not None for c in others):
+                notes = [("it is here", others[0].leaf.span)]
+                message = f"{leaf.alias_of} is an alias itself"
+                help = f"say `alias of {others[0].leaf.alias_of};`"
+                help = "one of them is the leaf" if others[0].leaf.alias_of == leaf.name else help
+                self.sink.report("E0412", message, clause.leaf.span, notes=notes, help=help)
 
 
 def _selection(leaf: Leaf) -> object:

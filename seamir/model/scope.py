@@ -121,7 +121,8 @@ class Scope:
         self, kind: str, name: ast.Name, wanted: type[ItemT], sink: Diagnostics
     ) -> tuple[Scope, ItemT] | None:
         """The one item of that name and class; reports if it is unknown or ambiguous."""
-        found = [(s, i) for s, i in self.find(kind, name.text) if isinstance(i, wanted)]
+        everything = self.find(kind, name.text)
+        found = [(s, i) for s, i in everything if isinstance(i, wanted)]
         if not found:
             code = _CODES[wanted][1] if wanted in _CODES else "E0201"
             sink.report(
@@ -132,8 +133,8 @@ class Scope:
                 or suggest(name.text, sink, self.names(kind)),
             )
             return None
-        if len(found) > 1:
-            notes = [(f"one `{name.text}` is here", item.name.span) for _, item in found]
+        if len(everything) > 1:
+            notes = [(f"one `{name.text}` is here", item.name.span) for _, item in everything]
             sink.report("E0210", f"`{name.text}` has two meanings here", name.span, notes=notes)
             return None
         return found[0]

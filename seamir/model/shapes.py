@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from seamir.diagnostics import Diagnostics
@@ -18,7 +18,7 @@ from seamir.model.entities import (
 )
 from seamir.model.expressions import Constant, ParameterValue, fold
 from seamir.model.names import check_c_name, check_not_register
-from seamir.model.places import expand_registers
+from seamir.model.places import count_registers, expand_registers
 from seamir.model.registers import NEVER_EXPOSED, REGISTERS
 from seamir.model.scope import Scope
 from seamir.model.types import BUILTIN_TYPES, UNKNOWN_TYPE, Layout, Possible, Type
@@ -51,6 +51,10 @@ class ShapeChecker:
         count = None if entry.array is None else entry.array.counter
         if count is None or not isinstance(array, Array):
             return [parameter]
+        if count.text == name:
+            message = f"{name} cannot be the number of its own elements"
+            self._sink.report("E0312", message, count.span, help="for example `n`")
+            return [parameter]
         known = earlier.get(count.text)
         if known is None:
             check_c_name(count, "a parameter", self._sink)
@@ -73,14 +77,18 @@ class ShapeChecker:
         self, entry: ast.Parameter, scope: Scope
     ) -> tuple[Type | None, Array | Layout | None]:
         """The type and shape that an entry gives its parameter; no type after a report."""
-        layout = self._declarations.layout(entry.type, scope)
-        if layout is None:
+        if not self._declarations.names_layout(entry.type, scope):
             kind = self._declarations.type(entry.type, scope)
             return kind, None if entry.array is None else self.array(entry.array)
-        if entry.array is not None:
-            message = f"{layout.name} is a layout, and there are no arrays of them"
+        layout = self._declarations.layout(entry.type, scope)
+        self.report_array_of_layouts(entry)
+        return (None if layout is None else BUILTIN_TYPES["u64"]), layout
+
+    def report_array_of_layouts(self, entry: ast.Parameter | ast.Output) -> None:
+        """Reports brackets after a layout."""
+        if entry.array is not None and entry.type is not None:
+            message = f"{entry.type.text} is a layout, and there are no arrays of them"
             self._sink.report("E0312", message, entry.array.span)
-        return BUILTIN_TYPES["u64"], layout
 
     def array(self, item: ast.Array) -> Array:
         """The shape that an array's brackets give."""
@@ -100,7 +108,7 @@ class ShapeChecker:
         parameters: Mapping[str, Parameter],
         values: ValueChecker,
     ) -> list[Operand]:
-        """One operand for each register that an element goes to."""
+        """One operand for each register that an element goes to; none after a report."""
         registers = expand_registers(item.file.registers, self._sink)
         parameter = self._shaped(item.value, parameters, values)
         if parameter is None or not registers:
@@ -134,9 +142,11 @@ class ShapeChecker:
             parameter = parameters.get(value.name.text)
             if parameter is not None and parameter.shape is not None:
                 return parameter
+            if parameter is not None and parameter.promise == UNKNOWN_TYPE:
+                return None
             if parameter is None and values.check(value) is None:
                 return None
-        message = f"`{value.span.text}` is one value and these are several registers"
+        message = f"`{value.span.text}` is one value and this is a list of registers"
         help = "an array or a layout has a value for each"
         self._sink.report("E0313", message, value.span, help=help)
         return None
@@ -159,8 +169,10 @@ class ShapeChecker:
                     notes = [("the layout is here", shape.span)]
                     self._sink.report("E0313", message, span, notes=notes)
             return {r: by_register[r] for r in registers if r in by_register}
-        if len(registers) != shape.length:
-            message = f"{name} has {shape.length} elements and here are {len(registers)} registers"
+        written = count_registers(file.registers)
+        if written is not None and written != shape.length:
+            message = f"{name} has {_counted(shape.length, 'element')}"
+            message += f" and this is {_counted(written, 'register')}"
             self._sink.report("E0312", message, file.span)
         return dict(zip(registers, elements, strict=False))
 
@@ -178,6 +190,24 @@ class ShapeChecker:
             message = "`else` of an array is a constant"
             self._sink.report("E0410", message, item.otherwise.span)
         return folded.value if isinstance(folded, Constant) else 0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def report_two_defaults(operands: Iterable[Operand], sink: Diagnostics) -> None:
+    """Reports an array that is placed twice and whose missing elements differ."""
+    first: dict[str, Operand] = {}
+    for operand in operands:
+        if not isinstance(operand.value, ParameterValue):
+            continue
+        other = first.setdefault(operand.value.name, operand)
+        if other.otherwise != operand.otherwise:
+            name = operand.value.name.split("[")[0]
+            message = f"what stands for elements that {name} lacks is {operand.otherwise:#x} here"
+            notes = [(f"and {other.otherwise:#x} here", other.span)]
+            sink.report("E0312", message, operand.span, notes=notes, help="say the same `else`")
 
 
 def count_type(length: int) -> Type:

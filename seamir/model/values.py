@@ -90,7 +90,7 @@ class ValueChecker:
     def _report_unknown(self, name: ast.Name) -> None:
         if name.text in self._shaped:
             message = f"`{name.text}` is an array or a layout, which is no single value"
-            mend = f"give each of its elements a register: `{{rcx, rdx}} = {name.text};`"
+            mend = f"a list of registers takes its values: `{{rcx, rdx}} = {name.text};`"
             self._sink.report("E0313", message, name.span, help=mend)
             return
         help: str | None
@@ -105,13 +105,28 @@ class ValueChecker:
         else:
             codes = [family.codes for family in self._families]
             constants = self._scope.names("constant")
-            help = self._scope.elsewhere("constant", name.text, self._sink) or suggest(
-                name.text, self._sink, self._parameters, constants, *codes
+            help = (
+                self._of_another_family(name.text)
+                or self._scope.elsewhere("constant", name.text, self._sink)
+                or suggest(name.text, self._sink, self._parameters, constants, *codes)
             )
         message = f"there is no parameter or constant `{name.text}` here"
         self._sink.report("E0202", message, name.span, help=help)
 
+    def _of_another_family(self, text: str) -> str | None:
+        """How to write a status of a family that is seen and not this place's."""
+        for family in self._scope.names("statuses"):
+            for _, item in self._scope.find("statuses", family):
+                if not isinstance(item, ast.StatusesItem) or not self._sink.afford(len(item.items)):
+                    continue
+                if any(isinstance(e, ast.Code) and e.name.text == text for e in item.items):
+                    return f"it is a status of {family}: write `{family}.{text}`"
+        return None
+
     def _qualified(self, family_name: ast.Name, name: ast.Name) -> Expression | None:
+        if family_name.text in self._shaped:
+            self._report_unknown(family_name)
+            return None
         family = self._declarations.family(family_name, self._scope)
         if family is None:
             return None

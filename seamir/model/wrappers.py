@@ -31,9 +31,9 @@ from seamir.model.names import check_c_name
 from seamir.model.order import names_in
 from seamir.model.outputs import type_words
 from seamir.model.places import report_overlap
-from seamir.model.registers import slice_mask
+from seamir.model.registers import CARRY_FLAG, slice_mask
 from seamir.model.scope import Scope, suggest
-from seamir.model.shapes import report_uncounted
+from seamir.model.shapes import report_two_defaults, report_uncounted
 from seamir.model.types import BUILTIN_TYPES, UNKNOWN_TYPE, Layout, Type
 from seamir.source import Span
 from seamir.syntax import ast
@@ -66,6 +66,7 @@ class WrapperChecker:
         own_scope = scope or checked.scope
         typed = self._parameters(checked, item, own_scope)
         operands = self._operands(checked, clauses, typed, own_scope)
+        report_two_defaults(operands, self._sink)
         parameters = self._used(checked, typed, operands, item)
         names = {p.name for p in parameters}
         outputs = tuple(replace(output, in_out=output.group in names) for output in leaf.outputs)
@@ -177,16 +178,15 @@ class WrapperChecker:
         words = type_words(original.promise, original.shape)
         message = f"{entry.name.text} is {words} in the leaf, and stays that"
         notes = [("the leaf says so here", original.span)]
-        self._sink.report("E0309", message, entry.type.span, notes=notes)
+        place = entry.type if entry.array is None else entry.array
+        self._sink.report("E0309", message, place.span, notes=notes)
         return False
 
     def _check_elements(self, entry: ast.Parameter, kind: Type, original: Parameter) -> bool:
         """Whether the elements of an array are as wide in memory as the leaf has them."""
         if kind.width == original.type.width and kind.signed == original.type.signed:
             return self._check_type(entry, kind, original)
-        message = (
-            f"elements of {entry.name.text} are {original.type.name}, as wide as {kind.name} is not"
-        )
+        message = f"{kind.name} is another size or sign than {original.type.name} in memory"
         notes = [("the leaf says so here", original.span)]
         self._sink.report("E0309", message, entry.type.span, notes=notes)
         return False
@@ -260,11 +260,18 @@ class WrapperChecker:
             names = {name, *(element.name for element in parameter.elements)}
             if names & reached:
                 kept.append(parameter)
+            elif self._is_version(parameter, checked):
+                continue
             elif not names & original or name in listed:
                 message = f"parameter {name} reaches no register"
                 help = "use it in an operand or leave it out"
                 self._sink.report("E0411", message, parameter.span, help=help)
         return tuple(kept)
+
+    def _is_version(self, parameter: Parameter, checked: CheckedLeaf) -> bool:
+        """Whether the parameter may be the version that the leaf misspells, which was reported."""
+        is_wrong = checked.item.version_parameter is not None
+        return is_wrong and checked.leaf.version_parameter is None and parameter.shape is None
 
     # -- operands
 
@@ -318,6 +325,11 @@ class WrapperChecker:
                 conduit.instruction, conduit.status, conduit.families, where, is_conduit=False
             )
             edges = self._conduits.actions.edges(outcomes, edges, caller)
+        for output in checked.leaf.outputs:
+            if output.place.register == CARRY_FLAG and edges.carry is not None:
+                message = f"the carry flag is output {output.name}, so it is no outcome"
+                notes = [("the output is here", output.span)]
+                self._sink.report("E0418", message, edges.carry.span, notes=notes)
         return edges
 
     def _check_noreturn(

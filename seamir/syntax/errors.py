@@ -33,6 +33,7 @@ _WORDS = {
     "$END": "the end of the file",
 }
 _TYPE_NEEDS_NAME = "give this type a name first: `type NAME = u64[51:12];`"
+_LIST_IN_BRACES = "several registers stand in braces: `{rdx, r8}`"
 _OPERATORS = "the operators are |, +, -, << and >>"
 _HINTS = {
     "/": "a remark begins with `//`",
@@ -197,6 +198,13 @@ def _whole(part: re.Match[str]) -> tuple[str, str]:
     return f"r{name}", "7:0" if part[5] else "31:0" if text.startswith("e") else "15:0"
 
 
+def _follows(failure: Failure, pattern: str) -> bool:
+    """Whether what stands before the failure ends so; R in the pattern stands for a register."""
+    before = failure.source.text[max(0, failure.span.start - 100) : failure.span.start]
+    wanted = pattern.replace("R", rf"\b{failure.spellings['REGISTER']}")
+    return re.search(rf"{wanted}\s*$", before) is not None
+
+
 def _slip(failure: Failure) -> str | None:
     """A help line for slips that are common."""
     text, accepted, previous = failure.span.text, failure.accepted, failure.previous
@@ -209,13 +217,20 @@ def _slip(failure: Failure) -> str | None:
     if text == "[" and accepted & {"VBAR", "RPAR", "COMMA"}:
         if "VBAR" in accepted:
             return "values have no slices; registers do: `rcx[11:0] = ...`"
-        return _TYPE_NEEDS_NAME
+        if _follows(failure, "R"):
+            return "a list has whole registers"
+        is_type = previous is not None and previous.text not in ("]", "carry")
+        return _TYPE_NEEDS_NAME if is_type else None
     if text == ":" and accepted == {"RSQB"} and previous is not None:
         return _TYPE_NEEDS_NAME
     if text == "-" and "INT" in accepted:
         return "there are no negative values; -1 is 0xffff_ffff_ffff_ffff"
     if text == "*":
         return _OPERATORS
+    if text == "," and "EQUAL" in accepted and _follows(failure, "R"):
+        return _LIST_IN_BRACES
+    if "COLON" in accepted and _follows(failure, r"=\s*R(\s*,\s*R)+"):
+        return _LIST_IN_BRACES
     if failure.condition and "COLON" in accepted and previous is not None:
         return f"if `{previous.text}` is a status: `on` lists statuses with `or` between them"
     return None
