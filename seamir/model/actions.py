@@ -89,17 +89,21 @@ class ActionChecker:
             elif action is not None:
                 vectors[FAULT_VECTORS[item.vector.text]] = action
         if caller.is_conduit and refused is not None:
-            self._check_refusal(refused, caller.status)
+            self._check_refusal(refused, caller.status, is_own=("refused", "") in seen)
         return Edges(carry, fault, tuple(sorted(vectors.items())), refused)
 
-    def _check_refusal(self, refused: Refusal, status: Bits | None) -> None:
-        """Reports a refusal that shows where the status is, inherited or not."""
+    def _check_refusal(self, refused: Refusal, status: Bits | None, *, is_own: bool) -> None:
+        """Reports a refusal, the conduit's own or an inherited one, that shows in the status."""
         if status is None or status.register != refused.place.register:
             return
+        place, other = refused.place.span, status.span
         message = f"{status.register} has the status, so it cannot tell of a refusal"
-        notes = [("the status is here", status.span)]
+        notes = [("the status is here", other)]
+        if not is_own:
+            message = f"{status.register} tells of a refusal, so it cannot have the status"
+            place, notes = other, [("the refusal shows here", place)]
         help = "what the other side returned is a status: give it a code"
-        self._sink.report("E0511", message, refused.place.span, notes=notes, help=help)
+        self._sink.report("E0511", message, place, notes=notes, help=help)
 
     def _is_possible(self, item: ast.Outcome, instruction: Instruction) -> bool:
         """Reports an edge that the instruction does not have."""

@@ -79,9 +79,11 @@ def _check_layout(
     seen: dict[str, Output] = {}
     for output in outputs:
         notes = [("the output is here", output.span)]
+        help = None
         place = output.place
         if isinstance(output.shape, Layout):
             message = f"{output.group} is a layout, which is a structure of its own"
+            help = "use `deliver pointers`"
         elif place.register == CARRY_FLAG:
             message = f"{output.name} is the carry flag, and {layout.name} has registers"
         elif (place.low, place.high) != (0, 63):
@@ -96,7 +98,7 @@ def _check_layout(
         else:
             seen[place.register] = output
             continue
-        sink.report("E0601", message, delivery.span, notes=notes)
+        sink.report("E0601", message, delivery.span, notes=notes, help=help)
     _check_optional(delivery, outputs, sink)
 
 

@@ -225,9 +225,9 @@ def count_type(length: int) -> Type:
 
 
 def report_uncounted(
-    parameters: tuple[Parameter, ...], checked: set[str], sink: Diagnostics
+    parameters: tuple[Parameter, ...], checked: set[str], wrapper: Span | None, sink: Diagnostics
 ) -> None:
-    """Reports run-time bounds that nothing proves and nothing checks."""
+    """Reports run-time bounds that nothing proves and nothing checks, not even the wrapper."""
     types = {parameter.name: parameter.promise for parameter in parameters}
     for parameter in parameters:
         shape = parameter.shape
@@ -237,7 +237,8 @@ def report_uncounted(
         if kind is not None and kind.span is None and kind == count_type(shape.length):
             message = f"nothing says that {shape.count} is at most {shape.length}"
             help = f"add `check {shape.count} else STATUS;`, or give it a type of its own before"
-            sink.report("E0312", message, parameter.span, help=help)
+            notes = [] if wrapper is None else [("this wrapper has no check of it", wrapper)]
+            sink.report("E0312", message, parameter.span, notes=notes, help=help)
 
 
 def exposed_registers(

@@ -97,7 +97,8 @@ class WrapperChecker:
         keep = inner.keep(leaf_clauses, outputs) | outer.keep(clauses, outputs)
         check_delivery(delivery, outputs, keep, self._sink)
         checks = inner.checks(leaf_checks, by_name) + outer.checks(clauses, by_name)
-        report_uncounted(parameters, {check.parameter for check in checks}, self._sink)
+        lacking = None if item is None else item.name.span
+        report_uncounted(parameters, {check.parameter for check in checks}, lacking, self._sink)
         noreturn = _flag(leaf_clauses, "noreturn") or _flag(clauses, "noreturn")
         if noreturn is not None:
             self._check_noreturn(noreturn, checked, again, clauses)

@@ -216,7 +216,7 @@ def _slip(failure: Failure) -> str | None:
         return "each part of a dotted name begins with a capital: TDH.MEM.PAGE.ADD"
     if text == "[" and accepted & {"VBAR", "RPAR", "COMMA"}:
         if "VBAR" in accepted:
-            return "values have no slices; registers do: `rcx[11:0] = ...`"
+            return "values have no slices and no elements; registers have slices: `rcx[11:0] = ...`"
         if _follows(failure, "R"):
             return "a list has whole registers"
         is_type = previous is not None and previous.text not in ("]", "carry")
