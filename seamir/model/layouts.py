@@ -34,7 +34,7 @@ def make_layout(item: ast.LayoutItem, sink: Diagnostics) -> Layout | None:
         )
         if not _may_stand(entry, member, members, sink):
             continue
-        members.append(member)
+        members.append(member)  # even at a wrong offset: no errors follow where it is used
         first = names.setdefault(name.text, name.span)
         if first is not name.span:
             notes = [("it is there already", first)]
@@ -47,7 +47,7 @@ def make_layout(item: ast.LayoutItem, sink: Diagnostics) -> Layout | None:
 def _may_stand(
     entry: ast.LayoutMember, member: LayoutMember, others: list[LayoutMember], sink: Diagnostics
 ) -> bool:
-    """Reports a member that is in the way of another, or where no register can be."""
+    """Reports a member in the way of another or where none can be; False: leave it out."""
     if member.register == NEVER_AN_OPERAND:
         message = "rsp is the stack pointer and cannot be in a layout"
         sink.report("E0401", message, entry.register.span)
@@ -56,12 +56,10 @@ def _may_stand(
     if offset > LARGEST_OFFSET:
         message = f"{offset} bytes are too far from the start of a structure"
         sink.report("E0311", message, entry.offset.span, help=f"the limit is {LARGEST_OFFSET}")
-        return False
-    if offset % _WORD:
+    elif offset % _WORD:
         message = f"a register lies at a multiple of 8 bytes, and {offset} is none"
         help = f"{offset - offset % _WORD} or {offset - offset % _WORD + _WORD}"
         sink.report("E0311", message, entry.offset.span, help=help)
-        return False
     for other in others:
         notes = [(f"{other.register} is here", other.span)]
         if other.register == member.register:
@@ -70,5 +68,4 @@ def _may_stand(
         if other.offset == offset:
             message = f"{member.register} would lie where {other.register} does"
             sink.report("E0311", message, entry.offset.span, notes=notes)
-            return False
     return True
