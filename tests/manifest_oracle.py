@@ -30,8 +30,9 @@ def predict(
     for check in wrapper["checks"]:
         value = _input(rows[check["input"]], arguments, regions, {})
         if not _keeps(check["promise"], value):
-            status = None if check["status"] is None else int(check["status"], 16)
-            return _finish(wrapper, signed, arguments, [], status, None)
+            if check["status"] is None:
+                return Run((), trapped=True)
+            return _finish(wrapper, signed, arguments, [], int(check["status"], 16), None)
     inputs: dict[str, int] = {}
     for name, row in rows.items():
         inputs[name] = _input(row, arguments, regions, inputs)
