@@ -128,9 +128,9 @@ class _Lowering:
         )
 
     def _destroyed(self, edges: Edges) -> frozenset[str]:
-        """What the other side may change, and what the edges take a value from."""
+        """What the other side may change, also where the wrapper drops it, and the edges read."""
         destroyed = set(self._leaf.clobbers)
-        destroyed |= {output.place.register for output in self._wrapper.outputs} - {CARRY_FLAG}
+        destroyed |= {output.place.register for output in self._leaf.outputs} - {CARRY_FLAG}
         if self._leaf.conduit.status is not None:
             destroyed.add(self._leaf.conduit.status.register)
         if edges.refused is not None:

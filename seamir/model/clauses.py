@@ -270,7 +270,7 @@ class ClauseChecker:
         layouts = {output.group for output in outputs if isinstance(output.shape, Layout)}
         kept: set[str] = set()
         for item in items:
-            if not isinstance(item, ast.Keep):
+            if not (isinstance(item, ast.OfOutputs) and item.word == "keep"):
                 continue
             if not names:
                 self._sink.report("E0606", "there is no output to keep", item.span)
@@ -291,6 +291,23 @@ class ClauseChecker:
                     self._sink.report("E0606", message, name.span)
             kept |= {name.text for name in item.names} & names if item.names else names
         return frozenset(kept)
+
+    def drop(self, items: Iterable[ast.Clause], outputs: tuple[Output, ...]) -> frozenset[str]:
+        """The outputs that `drop` names, all of them if it names none."""
+        names = {output.group for output in outputs}
+        dropped: set[str] = set()
+        for item in items:
+            if not (isinstance(item, ast.OfOutputs) and item.word == "drop"):
+                continue
+            if not names:
+                self._sink.report("E0608", "there is no output to drop", item.span)
+            for name in item.names:
+                if name.text not in names:
+                    message = f"there is no output `{name.text}`"
+                    hint = suggest(name.text, self._sink, names)
+                    self._sink.report("E0608", message, name.span, help=hint)
+            dropped |= {name.text for name in item.names} & names if item.names else names
+        return frozenset(dropped)
 
 
 def _counts_too_far(parameter: Parameter, parameters: Mapping[str, Parameter]) -> bool:
@@ -318,10 +335,10 @@ def _said_once(item: ast.Clause) -> list[tuple[str, Span]]:
     """What a clause says that no other clause of the leaf or wrapper may say."""
     text = None
     match item:
-        case ast.Keep(names, _) if names:
-            return [(f"keep {name.text}", name.span) for name in names]
-        case ast.Keep():
-            text = "keep"
+        case ast.OfOutputs(word, names, _):
+            if names:
+                return [(f"{word} {name.text}", name.span) for name in names]
+            text = word
         case ast.Flag(word, _):
             text = "effect global" if word == "effect" else word
         case ast.AliasOf():

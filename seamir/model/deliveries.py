@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from seamir.diagnostics import Diagnostics
 from seamir.model.entities import Delivery, Output
 from seamir.model.registers import CARRY_FLAG
-from seamir.model.types import Layout
+from seamir.model.types import BUILTIN_TYPES, Layout
 
 
 def check_delivery(
@@ -24,7 +26,7 @@ def check_delivery(
     elif delivery.kind == "pointers":
         _check_pointers(delivery, outputs, sink)
     elif delivery.layout is not None:
-        _check_layout(delivery, delivery.layout, outputs, sink)
+        _check_layout(delivery, delivery.layout, outputs, keep, sink)
     else:
         _check_struct(delivery, outputs, sink)
 
@@ -72,10 +74,54 @@ def _check_struct(delivery: Delivery, outputs: tuple[Output, ...], sink: Diagnos
     _check_optional(delivery, outputs, sink)
 
 
+def share_members(
+    outputs: tuple[Output, ...], keep: frozenset[str]
+) -> tuple[tuple[Output, ...], frozenset[str]]:
+    """What a layout takes: one output a register, and those to keep.
+
+    Outputs that share a register become one, which is the register as it came back: which of
+    them it is, the status says.
+    """
+    taken: dict[str, list[Output]] = {}
+    for output in outputs:
+        member = output.name if isinstance(output.shape, Layout) else output.place.register
+        taken.setdefault(member, []).append(output)
+    kept = set(keep)
+    merged = []
+    for group in taken.values():
+        first = group[0]
+        if len(group) == 1:
+            merged.append(first)
+            continue
+        name = " or ".join(output.name for output in group)
+        if first.group in keep:
+            kept.add(name)
+        preload = next((o.preload for o in group if o.preload is not None), None)
+        doc = "; or: ".join(output.doc.strip() for output in group if output.doc.strip())
+        merged.append(
+            replace(
+                first,
+                name=name,
+                group=name,
+                offset=0,
+                shape=None,
+                type=BUILTIN_TYPES["u64"],
+                test=None,
+                preload=preload,
+                doc=doc,
+            )
+        )
+    return tuple(merged), frozenset(kept)
+
+
 def _check_layout(
-    delivery: Delivery, layout: Layout, outputs: tuple[Output, ...], sink: Diagnostics
+    delivery: Delivery,
+    layout: Layout,
+    outputs: tuple[Output, ...],
+    keep: frozenset[str],
+    sink: Diagnostics,
 ) -> None:
-    """Each output needs a member for its register, and no two outputs the same."""
+    """Each output needs a member for its register, which outputs of one kind may share."""
     seen: dict[str, Output] = {}
     for output in outputs:
         notes = [("the output is here", output.span)]
@@ -92,12 +138,18 @@ def _check_layout(
             )
         elif layout.member(place.register) is None:
             message = f"layout {layout.name} has no {place.register}"
-        elif place.register in seen:
-            first = seen[place.register]
-            message = f"{output.name} and {first.name} would both lie at {place.register}"
         else:
-            seen[place.register] = output
-            continue
+            first = seen.setdefault(place.register, output)
+            if first is output:
+                continue
+            both = f"{output.name} and {first.name} share the member {place.register}"
+            read = next((one for one in (first, output) if one.in_out), None)
+            if read is not None:
+                message = f"{both}, and {read.name} is read there"
+            elif (output.group in keep) != (first.group in keep):
+                message = f"{both}, so both are kept or none"
+            else:
+                continue
         sink.report("E0601", message, delivery.span, notes=notes, help=help)
     _check_optional(delivery, outputs, sink)
 

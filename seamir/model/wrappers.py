@@ -13,7 +13,7 @@ from seamir.model.actions import Caller
 from seamir.model.clauses import ClauseChecker, report_repeats
 from seamir.model.conduits import ConduitChecker
 from seamir.model.declarations import Declarations
-from seamir.model.deliveries import check_delivery
+from seamir.model.deliveries import check_delivery, share_members
 from seamir.model.entities import (
     NOWHERE,
     Again,
@@ -69,7 +69,7 @@ class WrapperChecker:
         report_two_defaults(operands, self._sink)
         parameters = self._used(checked, typed, operands, item)
         names = {p.name for p in parameters}
-        outputs = tuple(replace(output, in_out=output.group in names) for output in leaf.outputs)
+        returned = tuple(replace(output, in_out=output.group in names) for output in leaf.outputs)
         inner = ClauseChecker(
             self._declarations,
             leaf.conduit,
@@ -90,18 +90,25 @@ class WrapperChecker:
             for clause in leaf_clauses
             if not (isinstance(clause, ast.Check) and clause.parameter.text in fixed)
         ]
-        again = inner.again(leaf_clauses, operands, outputs)
-        again += outer.again(clauses, operands, outputs)
+        # A dropped output comes back in its register like any other, so it can be carried.
+        again = inner.again(leaf_clauses, operands, returned)
+        again += outer.again(clauses, operands, returned)
         outer.check_nesting(again)
-        delivery = outer.delivery(clauses) or inner.delivery(leaf_clauses)
-        keep = inner.keep(leaf_clauses, outputs) | outer.keep(clauses, outputs)
+        dropped = outer.drop(clauses, returned)
+        outputs = tuple(output for output in returned if output.group not in dropped)
+        delivery = outer.delivery(clauses)
+        if delivery is None and (outputs or not dropped):
+            delivery = inner.delivery(leaf_clauses)
+        keep = inner.keep(leaf_clauses, returned) - dropped | outer.keep(clauses, outputs)
         check_delivery(delivery, outputs, keep, self._sink)
+        if delivery is not None and delivery.layout is not None:
+            outputs, keep = share_members(outputs, keep)
         checks = inner.checks(leaf_checks, by_name) + outer.checks(clauses, by_name)
         lacking = None if item is None else item.name.span
         report_uncounted(parameters, {check.parameter for check in checks}, lacking, self._sink)
         noreturn = _flag(leaf_clauses, "noreturn") or _flag(clauses, "noreturn")
         if noreturn is not None:
-            self._check_noreturn(noreturn, checked, again, clauses)
+            self._check_noreturn(noreturn, checked, outputs, again, clauses)
         symbol = item.name.text if item else default_symbol(leaf.name, leaf.version)
         name = item.name if item else ast.Name(symbol, checked.item.name.span)
         check_c_name(name, "a function", self._sink)
@@ -337,10 +344,11 @@ class WrapperChecker:
         self,
         place: Span,
         checked: CheckedLeaf,
+        outputs: tuple[Output, ...],
         again: tuple[Again, ...],
         clauses: tuple[ast.Clause, ...],
     ) -> None:
-        for output in checked.leaf.outputs[:1]:
+        for output in outputs[:1]:
             notes = [("the output is here", output.span)]
             message = "a call that does not return delivers nothing"
             self._sink.report("E0607", message, place, notes=notes)

@@ -215,8 +215,11 @@ class Deliver(NamedTuple):
     span: Span
 
 
-class Keep(NamedTuple):
-    names: tuple[Name, ...]  # empty: all outputs
+class OfOutputs(NamedTuple):
+    """A clause about some outputs, or all of them if it names none: `keep` or `drop`."""
+
+    word: str
+    names: tuple[Name, ...]
     span: Span
 
 
@@ -261,7 +264,7 @@ Clause: TypeAlias = (
     | Outcome
     | Check
     | Deliver
-    | Keep
+    | OfOutputs
     | Allow
     | Flag
     | Preserves

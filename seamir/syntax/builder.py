@@ -441,8 +441,11 @@ class Builder(ChildFinder):
     def deliver_register(self, children: Children) -> Delivery:
         return Delivery("register", None)
 
-    def keep(self, children: Children) -> ast.Keep:
-        return ast.Keep(tuple_of(children, ast.Name) or (), self.span_of(children))
+    def keep(self, children: Children) -> ast.OfOutputs:
+        return ast.OfOutputs("keep", tuple_of(children, ast.Name) or (), self.span_of(children))
+
+    def drop(self, children: Children) -> ast.OfOutputs:
+        return ast.OfOutputs("drop", tuple_of(children, ast.Name) or (), self.span_of(children))
 
     def allow(self, children: Children) -> ast.Allow:
         return ast.Allow(self.names(children, "REGISTER")[0], self.span_of(children))
