@@ -21,6 +21,7 @@ from seamir.compiler import (
 )
 from seamir.diagnostics import Diagnostic, Note, SeamError
 from seamir.source import Source, Span
+from seamir.syntax.loader import ParsedFiles
 from seamir.targets import FEATURES, TARGETS, Target, select_target
 from seamir.version import VERSION as __version__
 
@@ -31,6 +32,7 @@ __all__ = [
     "Diagnostic",
     "Note",
     "Output",
+    "ParsedFiles",
     "Program",
     "SeamError",
     "Source",

@@ -14,6 +14,7 @@ from seamir import compiler
 from seamir.cli_options import choosing, loading, searching, separated, targeting
 from seamir.diagnostics import Diagnostic, SeamError, printable, render
 from seamir.ir.leaf import Plan
+from seamir.syntax.loader import ParsedFiles
 from seamir.targets import DEFAULT_TARGET, TARGETS
 from seamir.version import VERSION
 
@@ -175,10 +176,11 @@ def compile_command(
     """
     if not emit:
         raise click.UsageError("--emit names no output")
+    parsed = ParsedFiles()
 
     def compile_one(name: str) -> compiler.Compilation:
         return compiler.compile(
-            compiler.load(name, **loading),
+            compiler.load(name, parsed=parsed, **loading),
             target=target,
             features=features,
             emit=emit,
@@ -216,9 +218,10 @@ def check_command(
       seamir check leaves.seam --format json
     """
     found: list[Diagnostic] = []
+    parsed = ParsedFiles()
     for name in names:
         try:
-            found += compiler.check(compiler.load(name, **loading))
+            found += compiler.check(compiler.load(name, parsed=parsed, **loading))
         except SeamError as error:
             found += error.diagnostics
     found = _once(found)
@@ -258,8 +261,11 @@ def list_command(
     """
     from seamir.listing import Search, find, list_plans, plan_rows
 
+    parsed = ParsedFiles()
+
     def plans_of(name: str) -> tuple[tuple[Plan, ...], tuple[Diagnostic, ...]]:
-        return compiler.plans_of(compiler.load(name, **loading), TARGETS[DEFAULT_TARGET])
+        program = compiler.load(name, parsed=parsed, **loading)
+        return compiler.plans_of(program, TARGETS[DEFAULT_TARGET])
 
     found = _each(names, plans_of)
     _show([warning for _, warnings in found for warning in warnings])

@@ -22,12 +22,12 @@ from seamir.model.instructions import parse_code
 from seamir.model.program import Model, ModelOptions
 from seamir.outputs import OUTPUTS, EmitContext
 from seamir.source import Source, readable_name
+from seamir.syntax.loader import Loader, ParsedFiles, Unit
 from seamir.targets import DEFAULT_TARGET, TARGETS, Target, select_target, switch_features
 from seamir.writing import depfile_text, write_files
 
 if TYPE_CHECKING:
     from seamir.objects.elf import ObjectFile
-    from seamir.syntax.loader import Unit
 
 DELIVERIES = ("pointers", "struct", "register")
 
@@ -124,19 +124,18 @@ def load(
     leaves: Iterable[str] = (),
     allow_calls: Iterable[str] = (),
     allow_instructions: Iterable[str] = (),
+    parsed: ParsedFiles | None = None,
 ) -> Program:
     """Reads a description and everything it imports.
 
     `name` is a path, or a library path such as "tdx/host.seam"; `include` are further folders for
     imports; `conduits` lets one conduit stand in for another; `leaves` are globs over leaf names
     and symbols that choose what is emitted; the last two name functions that may be called and
-    instructions, in hexadecimal, that may be used. Raises SeamError on files that cannot be read
-    or parsed.
+    instructions, in hexadecimal, that may be used. Loads given the same `parsed` files read and
+    parse the imports that they share once. Raises SeamError on files that cannot be read or parsed.
     """
-    from seamir.syntax.loader import Loader
-
     options = _model_options(conduits, allow_calls, allow_instructions)
-    units = Loader(_folders(include)).load([os.fspath(name)])
+    units = Loader(_folders(include), parsed).load([os.fspath(name)])
     return Program(_stem(os.fspath(name)), units, options, _several(leaves))
 
 
@@ -149,13 +148,12 @@ def load_text(
     leaves: Iterable[str] = (),
     allow_calls: Iterable[str] = (),
     allow_instructions: Iterable[str] = (),
+    parsed: ParsedFiles | None = None,
 ) -> Program:
     """The same for a description held in a string; `name` is what diagnostics call it."""
-    from seamir.syntax.loader import Loader
-
     name = name or "text.seam"
     options = _model_options(conduits, allow_calls, allow_instructions)
-    units = Loader(_folders(include)).load_text(text, name)
+    units = Loader(_folders(include), parsed).load_text(text, name)
     return Program(_stem(name), units, options, _several(leaves))
 
 
@@ -260,12 +258,12 @@ def write_all(
 
 def _check_together(compilations: Sequence[Compilation]) -> None:
     """Raises SeamError if the outputs cannot lie in one folder or be linked together."""
-    stems: dict[str, Source] = {}
+    stems: dict[str, Compilation] = {}
     symbols: dict[str, Plan] = {}
     for compilation in compilations:
-        main = compilation.program.main
-        other = stems.setdefault(compilation.stem, main)
-        if other is not main:
+        earlier = stems.setdefault(compilation.stem, compilation)
+        if earlier is not compilation:
+            other, main = earlier.program.main, compilation.program.main
             message = f"`{other.name}` and `{main.name}` would be written under the same names"
             if other.path is not None and other.path == main.path:
                 message = f"`{main.name}` is named twice"

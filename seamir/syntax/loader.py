@@ -1,7 +1,8 @@
 """Reads the named files and everything they import, each once.
 
 Takes names or texts, returns Units in an order where imports come before their importers. All
-errors in all files are reported together; import cycles are errors.
+errors in all files are reported together; import cycles are errors. Loads that are given the same
+ParsedFiles share what they have parsed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from seamir.diagnostics import Diagnostic, SeamError
 from seamir.diagnostics import Note as DiagnosticNote
-from seamir.source import Source
+from seamir.source import Source, Span
 from seamir.syntax import ast
 from seamir.syntax.files import find_import, find_named, make_source, read_file
 
@@ -32,11 +33,36 @@ class Unit:
         return self.file.source
 
 
+class ParsedFiles:
+    """Files that were read and parsed, for loads that follow each other and share imports.
+
+    A file found here is not read again, so the loads see one state of it. Threads may share one.
+    """
+
+    def __init__(self) -> None:
+        self._sources: dict[tuple[str, str, str], Source] = {}
+        self._files: dict[Source, ast.File] = {}
+
+    def read(self, path: Path, shown: str, logical: str, where: Span | None = None) -> Source:
+        """The source of a file, as `files.read_file`; errors are not kept."""
+        key = (_key(path), shown, logical)
+        if key not in self._sources:
+            return self._sources.setdefault(key, read_file(path, shown, logical, where))
+        return self._sources[key]
+
+    def parse(self, source: Source) -> ast.File:
+        """The syntax tree of a source; raises SeamError, each time, if it has errors."""
+        if source not in self._files:
+            self._files[source] = _parse(source)
+        return self._files[source]
+
+
 class Loader:
     """Loads files for one compilation."""
 
-    def __init__(self, include: Sequence[str]) -> None:
+    def __init__(self, include: Sequence[str], parsed: ParsedFiles | None = None) -> None:
         self._include = tuple(include)
+        self._parsed = parsed or ParsedFiles()
         self._units: dict[str, Unit] = {}
         self._named: set[str] = set()
         self._errors: list[Diagnostic] = []
@@ -73,7 +99,7 @@ class Loader:
         if key in self._units:
             return
         try:
-            source = read_file(path, shown, logical)
+            source = self._parsed.read(path, shown, logical)
         except SeamError as error:
             self._errors += error.diagnostics
             return
@@ -85,7 +111,7 @@ class Loader:
         open_keys = {key: stack[0]}
         while stack:
             pending = stack[-1]
-            pending.parse_once(self._errors)
+            pending.parse_once(self._parsed, self._errors)
             following = next(pending.remaining, None)
             if following is None:
                 imports = tuple(self._units[k] for k in pending.imported if k in self._units)
@@ -115,7 +141,7 @@ class Loader:
                 self._errors.append(_cycle(item, key, open_keys))
                 return None
             shown = _shown_name(importer.source, item.path.value, path)
-            source = read_file(path, shown, logical, item.path.span)
+            source = self._parsed.read(path, shown, logical, item.path.span)
         except SeamError as error:
             self._errors += error.diagnostics
             return None
@@ -132,12 +158,12 @@ class _Pending:
         self.current: ast.Import | None = None
         self._parsed = False
 
-    def parse_once(self, errors: list[Diagnostic]) -> None:
+    def parse_once(self, parsed: ParsedFiles, errors: list[Diagnostic]) -> None:
         if self._parsed:
             return
         self._parsed = True
         try:
-            self.items = _parse(self.source).items
+            self.items = parsed.parse(self.source).items
         except SeamError as error:
             errors += error.diagnostics
         self.remaining = iter([i for i in self.items if isinstance(i, ast.Import)])

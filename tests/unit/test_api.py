@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,52 @@ def test_load_from_the_library() -> None:
     assert program.stem == "host"
     assert len(program.paths) == 4
     assert all(os.path.isabs(path) and os.path.isfile(path) for path in program.paths)
+
+
+def test_programs_share_what_was_parsed(tmp_path: Path) -> None:
+    write(tmp_path, "shared.seam")
+    text = 'import "shared.seam";\nwrapper {0} = TEST.READ;\n'
+    names = [write(tmp_path, f"{word}.seam", text.format(word)) for word in ("one", "two")]
+    parsed = seamir.ParsedFiles()
+    programs = [seamir.load(name, parsed=parsed) for name in (*names, tmp_path / "shared.seam")]
+    programs.append(seamir.load_text(text.format("three"), include=[tmp_path], parsed=parsed))
+    first, second, named, third = (program.units[0] for program in programs)
+    assert first.file.items is second.file.items
+    assert first.file.items is named.file.items
+    assert (first.named, second.named, named.named, third.named) == (False, False, True, False)
+    assert [seamir.compile(p).symbols[0] for p in programs] == [
+        "one",
+        "two",
+        "test_remove",
+        "three",
+    ]
+    alone = seamir.compile(seamir.load(names[1]))
+    assert bytes_of(seamir.compile(programs[1])) == bytes_of(alone)
+
+
+def test_parsed_files_keep_one_state_and_no_errors(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    parsed = seamir.ParsedFiles()
+    assert seamir.load(path, parsed=parsed).main.text == LEAVES
+    path.write_text("leaf", encoding="utf-8")
+    assert seamir.load(path, parsed=parsed).main.text == LEAVES
+    assert error_of(lambda: seamir.load(path)).code == "E0106"
+    other = write(tmp_path, "other.seam", 'import "wrong.seam";\n')
+    wrong = write(tmp_path, "wrong.seam", "type x = u64 u64;\n")
+    for _ in range(2):
+        assert error_of(lambda: seamir.load(other, parsed=parsed)).code == "E0106"
+    wrong.unlink()
+    for _ in range(2):
+        assert error_of(lambda: seamir.load(tmp_path / "none.seam", parsed=parsed)).code == "E0101"
+
+
+def test_threads_share_parsed_files(tmp_path: Path) -> None:
+    text = 'import "tdx/host.seam";\nwrapper w{0} = TDH.MEM.TRACK;\n'
+    names = [write(tmp_path, f"w{n}.seam", text.format(n)) for n in range(4)]
+    parsed = seamir.ParsedFiles()
+    with ThreadPoolExecutor(4) as pool:
+        programs = list(pool.map(lambda name: seamir.load(name, parsed=parsed), names))
+    assert [seamir.compile(p).symbols for p in programs] == [("w0",), ("w1",), ("w2",), ("w3",)]
 
 
 def test_load_a_text_with_imports(tmp_path: Path) -> None:

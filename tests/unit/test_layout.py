@@ -32,12 +32,12 @@ ALLOWED = {
     "emulate": "source diagnostics model ir targets objects",
     "outputs": "source ir targets version llvm emit objects",
     "compiler": "source diagnostics targets writing syntax model ir objects outputs",
-    "__init__": "source diagnostics targets version compiler",
+    "__init__": "source diagnostics syntax targets version compiler",
     "run": "source diagnostics targets model ir emit emulate compiler",
     "listing": "diagnostics model ir emit",
     "explain": "source diagnostics syntax ir emit objects compiler listing",
     "cli_options": "diagnostics targets compiler",
-    "cli": "diagnostics targets version ir llvm compiler cli_options listing explain run",
+    "cli": "diagnostics syntax targets version ir llvm compiler cli_options listing explain run",
     "__main__": "cli",
 }
 
