@@ -1,20 +1,23 @@
 """Passes over plans: each takes a plan and returns a better one that means the same.
 
-`run_passes` verifies the plan before and after each pass.
+A pass with nothing to do returns the plan itself. `run_passes` verifies the plan at the start and
+after each pass that changed it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
-from seamir.ir.leaf import Check, Plan
+from seamir.ir.leaf import Check, Fill, Load, Plan
 from seamir.ir.verify import verify
 from seamir.model.entities import (
+    Action,
     Again,
     CallSymbol,
-    CarryRegister,
     Edges,
+    Refusal,
     ReturnValue,
     SetBits,
     Trap,
@@ -24,42 +27,54 @@ from seamir.model.registers import ALL_BITS, slice_mask
 from seamir.model.statuses import Match
 
 Pass = Callable[[Plan], Plan]
+Valued = TypeVar("Valued", bound=Load | Fill | SetBits | ReturnValue | CallSymbol)
 SIGN = 1 << 63
 LOW_HALF = 0xFFFF_FFFF
 
 
 def fold_constants(plan: Plan) -> Plan:
     """Computes the constant parts of every expression."""
-    loads = tuple(
-        replace(
-            load,
-            value=fold(load.value),
-            fills=tuple(replace(fill, value=fold(fill.value)) for fill in load.fills),
-        )
-        for load in plan.loads
+    edges = plan.edges
+    folded = replace(
+        plan,
+        loads=tuple(_fold_load(load) for load in plan.loads),
+        again=tuple(_fold_clause(clause) for clause in plan.again),
+        edges=Edges(
+            None if edges.carry is None else _fold_action(edges.carry),
+            None if edges.fault is None else _fold_action(edges.fault),
+            tuple((vector, _fold_action(action)) for vector, action in edges.vectors),
+            None if edges.refused is None else _fold_refused(edges.refused),
+        ),
     )
-    again = tuple(
-        replace(clause, steps=tuple(_fold_step(step) for step in clause.steps))
-        for clause in plan.again
-    )
-    carry = None if plan.edges.carry is None else _fold_action(plan.edges.carry)
-    fault = None if plan.edges.fault is None else _fold_action(plan.edges.fault)
-    vectors = tuple((vector, _fold_action(action)) for vector, action in plan.edges.vectors)
-    refused = plan.edges.refused
-    if refused is not None:
-        refused = replace(refused, action=_fold_action(refused.action))
-    edges = Edges(carry, fault, vectors, refused)
-    return replace(plan, loads=loads, again=again, edges=edges)
+    return plan if folded == plan else folded
 
 
-def _fold_step(step: SetBits | CarryRegister) -> SetBits | CarryRegister:
-    return replace(step, value=fold(step.value)) if isinstance(step, SetBits) else step
+def _fold_load(load: Load) -> Load:
+    fills = tuple(_fold_value(fill) for fill in load.fills)
+    return _fold_value(load if fills == load.fills else replace(load, fills=fills))
 
 
-def _fold_action(action: ReturnValue | Trap | CallSymbol) -> ReturnValue | Trap | CallSymbol:
+def _fold_clause(clause: Again) -> Again:
+    steps = tuple(_fold_value(s) if isinstance(s, SetBits) else s for s in clause.steps)
+    return clause if steps == clause.steps else replace(clause, steps=steps)
+
+
+def _fold_refused(refused: Refusal) -> Refusal:
+    action = _fold_action(refused.action)
+    return refused if action is refused.action else replace(refused, action=action)
+
+
+def _fold_action(action: Action) -> Action:
     if isinstance(action, Trap) or action.value is None:
         return action
-    return replace(action, value=fold(action.value))
+    return _fold_value(action)
+
+
+def _fold_value(item: Valued) -> Valued:
+    """The item with its value folded; the item itself if there is nothing to fold."""
+    assert item.value is not None
+    value = fold(item.value)
+    return item if value is item.value else replace(item, value=value)
 
 
 def choose_guard(plan: Plan) -> Plan:
@@ -71,7 +86,7 @@ def choose_guard(plan: Plan) -> Plan:
     """
     matches = [match for clause in plan.again for match in clause.matches]
     if not matches:
-        return replace(plan, guard=None)
+        return plan if plan.guard is None else replace(plan, guard=None)
     common = ALL_BITS
     for match in matches:
         common &= match.mask & ~(match.value ^ matches[0].value)
@@ -93,6 +108,8 @@ def _is_immediate(value: int) -> bool:
 
 def drop_idle_checks(plan: Plan) -> Plan:
     """Drops a check that another one of the same input and type makes already."""
+    if len(plan.checks) < 2:
+        return plan
     kept: list[Check] = []
     for check in plan.checks:
         if not any((k.input, k.promise) == (check.input, check.promise) for k in kept):
@@ -105,7 +122,7 @@ def order_clauses(plan: Plan) -> Plan:
 
     Bits that a narrow status does not have are 0 and need no comparison.
     """
-    if plan.status is None:
+    if not plan.again or plan.status is None:
         return plan
     mask = slice_mask(0, plan.status.width - 1)
     again = tuple(_sorted_clause(clause, mask) for clause in plan.again)
@@ -129,6 +146,7 @@ def run_passes(plan: Plan) -> Plan:
     """Runs all passes in order; raises DefectError if one breaks the plan."""
     verify(plan, "lowering")
     for step in PASSES:
-        plan = step(plan)
-        verify(plan, step.__name__)
+        before, plan = plan, step(plan)
+        if plan is not before:
+            verify(plan, step.__name__)
     return plan

@@ -141,7 +141,10 @@ def parameters_of(value: Expression) -> set[str]:
 
 
 def fold(value: Expression) -> Expression:
-    """The expression with constant parts computed and `+ 0`, `| 0`, `<< 0` dropped."""
+    """The expression with constant parts computed and `+ 0`, `| 0`, `<< 0` dropped.
+
+    It is the expression itself if nothing changes.
+    """
     if not isinstance(value, Binary):
         return value
     left, right = fold(value.left), fold(value.right)
@@ -151,6 +154,8 @@ def fold(value: Expression) -> Expression:
         return left
     if isinstance(left, Constant) and left.value == 0 and value.operator in ("|", "+"):
         return right
+    if left is value.left and right is value.right:
+        return value
     return Binary(value.operator, left, right)
 
 

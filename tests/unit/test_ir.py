@@ -437,6 +437,15 @@ def test_idle_checks_are_dropped() -> None:
     assert drop_idle_checks(before).checks == (checks[0], checks[1], checks[3])
 
 
+def test_a_pass_with_nothing_to_do_returns_the_plan() -> None:
+    for made in (simple(), replace(simple(), again=(), bound=1)):
+        after = run_passes(made)
+        for step in PASSES:
+            assert step(after) == after
+        assert fold_constants(after) is after
+    assert all(step(after) is after for step in PASSES)  # no clauses, and no two checks
+
+
 def test_matches_are_put_in_order() -> None:
     first, second = exactly(BUSY), exactly(ENTROPY)
     before = plan(clauses=[again(3, second, first, second), again(2, exactly(RESUMABLE))])
