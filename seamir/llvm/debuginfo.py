@@ -5,7 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from seamir.ir.leaf import Plan
-from seamir.llvm.extensions import add_module_flag
+from seamir.llvm.extensions import DebugLocation, add_module_flag
 from seamir.source import Source, Span
 
 PRODUCER = "seamir"
@@ -17,7 +17,6 @@ class DebugInfo:
     def __init__(self, module: ir.Module, main: Source, *, only_lines: bool) -> None:
         self._module = module
         self._files: dict[str, ir.DIValue] = {}
-        self._scopes: dict[tuple[int, str], ir.DIValue] = {}
         kind = "DebugDirectivesOnly" if only_lines else "FullDebug"
         self._unit = module.add_debug_info(
             "DICompileUnit",
@@ -47,9 +46,9 @@ class DebugInfo:
             )
         return self._files[name]
 
-    def subprogram(self, plan: Plan) -> ir.DIValue:
-        """The function's entry, at the line that defines the wrapper."""
-        return self._module.add_debug_info(
+    def function(self, plan: Plan) -> FunctionLines:
+        """The lines of a function, whose entry is at the line that defines the wrapper."""
+        subprogram = self._module.add_debug_info(
             "DISubprogram",
             {
                 "name": plan.symbol,
@@ -62,22 +61,36 @@ class DebugInfo:
             },
             is_distinct=True,
         )
+        return FunctionLines(self, subprogram, plan.span.source)
 
-    def location(self, subprogram: ir.DIValue, plan: Plan, span: Span) -> ir.DIValue:
-        """The place of a span, which may be in another file than the wrapper."""
-        scope = subprogram
-        if span.source is not plan.span.source:
-            key = (id(subprogram), span.source.logical_name)
-            if key not in self._scopes:
-                self._scopes[key] = self._module.add_debug_info(
-                    "DILexicalBlockFile",
-                    {"scope": subprogram, "file": self._file(span.source), "discriminator": 0},
-                )
-            scope = self._scopes[key]
-        line, column = span.source.position(span.start)
+    def part(self, subprogram: ir.DIValue, source: Source) -> ir.DIValue:
+        """The part of a function that is in another file than its entry."""
         return self._module.add_debug_info(
-            "DILocation", {"line": line, "column": column, "scope": scope}
+            "DILexicalBlockFile",
+            {"scope": subprogram, "file": self._file(source), "discriminator": 0},
         )
+
+    def location(self, scope: ir.DIValue, span: Span) -> DebugLocation:
+        """The place of a span; `scope` is a function or a part of one."""
+        return DebugLocation(self._module, *span.source.position(span.start), scope)
+
+
+class FunctionLines:
+    """Places of one function's instructions; `subprogram` is its entry."""
+
+    def __init__(self, info: DebugInfo, subprogram: ir.DIValue, source: Source) -> None:
+        self._info, self.subprogram = info, subprogram
+        self._scopes = {source: subprogram}
+        self._locations: dict[Span, DebugLocation] = {}
+
+    def at(self, span: Span) -> DebugLocation:
+        """The place of a span, which may be in another file than the wrapper."""
+        if span not in self._locations:
+            source = span.source
+            if source not in self._scopes:
+                self._scopes[source] = self._info.part(self.subprogram, source)
+            self._locations[span] = self._info.location(self._scopes[source], span)
+        return self._locations[span]
 
 
 def _encodable(name: str) -> str:

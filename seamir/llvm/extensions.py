@@ -51,11 +51,55 @@ def add_call_branch(
 
 
 class Function(ir.Function):  # type: ignore[misc]  # llvmlite has no types
-    """A function that may carry several kinds of metadata, which no comma separates."""
+    """A function that may carry several kinds of metadata, which no comma separates.
+
+    `finish` says that it is written: from then on it is its text and no more, since the
+    instructions of all functions of a module would take twenty times the memory.
+    """
+
+    _text: str | None = None
+
+    def finish(self) -> None:
+        """Makes the text and takes the function apart, so that no references form circles."""
+        self._text = super().__str__()
+        for block in self.blocks:
+            for instruction in block.instructions:
+                if isinstance(instruction, ir.PhiInstr):
+                    instruction.incomings.clear()
+            block.instructions.clear()
+            block.terminator = None
+        self.blocks.clear()
+        self.args, self.scope = (), None
+
+    def __str__(self) -> str:
+        return super().__str__() if self._text is None else self._text
 
     def _stringify_metadata(self, leading_comma: bool = False) -> str:
         return " ".join(f"!{kind} {value.get_reference()}" for kind, value in
                         sorted(self.metadata.items()))  # fmt: skip
+
+
+class DebugLocation:
+    """A `DILocation` of a module, with line and column counted from 1.
+
+    It is the text that llvmlite would make. A module has many of them, and as values of llvmlite,
+    which hashes each with all that it refers to, they would take most of its memory and time.
+    """
+
+    __slots__ = ("_reference", "_text")
+
+    def __init__(self, module: ir.Module, line: int, column: int, scope: ir.DIValue) -> None:
+        self._reference = f"!{len(module.metadata)}"
+        place = f"column: {column}, line: {line}, scope: {scope.get_reference()}"
+        self._text = f"{self._reference} = !DILocation({place})"
+        module.metadata.append(self)
+
+    def get_reference(self) -> str:
+        """How instructions refer to it."""
+        return self._reference
+
+    def __str__(self) -> str:
+        return self._text
 
 
 class AttributeGroup(ir.values.FunctionAttributes):  # type: ignore[misc]  # llvmlite has no types

@@ -72,6 +72,7 @@ class FunctionWriter(InputWriter, DeliveryWriter):
             self._ask_again(attempt, state, results)
         self._deliver(results)
         self._write_failed()
+        self._function.finish()
 
     # -- attempts
 

@@ -30,7 +30,8 @@ class Writer:
         externals: dict[str, ir.Function],
     ) -> None:
         self._module, self._plan, self._target = module, plan, target
-        self._lines, self._externals = lines, externals
+        self._lines = lines.function(plan) if lines else None
+        self._externals = externals
         self._assembly = call_assembly(plan, target)
         kinds = [argument_type(argument) for argument in plan.arguments]
         self._function = Function(
@@ -39,14 +40,13 @@ class Writer:
         self._function.attributes = attributes
         if plan.section != ".text":
             self._function.section = plan.section
-        self._subprogram = lines.subprogram(plan) if lines else None
-        if self._subprogram is not None:
-            self._function.set_metadata("dbg", self._subprogram)
+        if self._lines is not None:
+            self._function.set_metadata("dbg", self._lines.subprogram)
         if plan.again:
             # With a count LLVM lays out the blocks of an unlikely attempt after the return.
             count = module.add_metadata(["function_entry_count", ir.Constant(I64, LIKELY)])
             self._function.set_metadata("prof", count)
-        self._arguments = dict(
+        self._arguments: dict[str, ir.Value] = dict(
             zip((a.name for a in plan.arguments), self._function.args, strict=True)
         )
         for name, argument in self._arguments.items():
@@ -63,7 +63,7 @@ class Writer:
     def _at(self, span: Span) -> None:
         """Instructions from here on belong to that place."""
         if self._lines is not None:
-            self._builder.debug_metadata = self._lines.location(self._subprogram, self._plan, span)
+            self._builder.debug_metadata = self._lines.at(span)
 
     def _block(self, name: str) -> ir.Block:
         return self._function.append_basic_block(name)
