@@ -1,4 +1,4 @@
-# make run   sets up a virtual environment and shows what seamir does
+# make run   sets up a virtual environment, compiles the whole library and lists it
 # make test  sets it up and runs all tests
 # make docs  writes the reference of the library's leaves into docs/leaves
 # Needs Python 3.11 or newer, and for the tests a C compiler.
@@ -8,14 +8,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-# The library's files that describe leaves, by their paths in the library.
-LEAVES := $(patsubst seamir/leaves/%,%,$(shell grep -l '^leaf ' seamir/leaves/tdx/*.seam))
+# What of the library may be linked together: all but the RFC's form of TDX Connect and the drop-ins
+# for older kernels, which have functions of the same names.
+LIBRARY := $(addprefix tdx/,host.seam guest.seam seamldr.seam tdvmcall.seam resume.seam)
+
+# The library's files that describe leaves or wrappers of leaves.
+PAGES := $(shell grep -lE '^(leaf|wrapper) ' seamir/leaves/tdx/*.seam | sed 's|seamir/leaves/||')
 
 .PHONY: run test lint types bench docs clean
 
 run: $(STAMP)
-	$(BIN)/seamir compile tdx/host.seam -o build --emit obj,asm,header,manifest
-	$(BIN)/python examples/tour.py build/host.json
+	$(BIN)/seamir compile $(LIBRARY) -o build --emit obj,asm,header,manifest
+	$(BIN)/seamir compile tdx/connect_rfc.seam -o build/connect --emit obj,asm,header,manifest
+	$(BIN)/seamir compile tdx/linux_compat.seam --allow-call kvm_spurious_fault \
+		-o build/linux --emit obj,asm,header,manifest
+	$(BIN)/python examples/tour.py build/*.json build/*/*.json
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto
@@ -31,7 +38,8 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.speed
 
 docs: $(STAMP)
-	for file in $(LEAVES); do $(BIN)/seamir compile $$file -o docs/leaves --emit docs || exit; done
+	for file in $(PAGES); do $(BIN)/seamir compile $$file --allow-call kvm_spurious_fault \
+		-o docs/leaves --emit docs || exit; done
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "seamir needs Python 3.11 or newer")'

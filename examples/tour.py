@@ -1,8 +1,8 @@
-"""A first look: the wrappers of a manifest as a table, then one of them at work.
+"""A first look: the wrappers of manifests as tables, then one of them at work.
 
-usage: python examples/tour.py build/host.json
+usage: python examples/tour.py build/host.json [MANIFEST...]
 
-The second part compiles tdx/host.seam for user space, executes tdh_mem_page_remove in an emulator
+The last part compiles tdx/host.seam for user space, executes tdh_mem_page_remove in an emulator
 and plays the TDX module's part: once with success, once without a module.
 """
 
@@ -20,17 +20,19 @@ SHOWN = "tdh_mem_page_remove"
 
 
 def main() -> None:
-    """Prints the table and the two calls."""
-    if len(sys.argv) != 2:
+    """Prints the tables, what they have together, and the two calls."""
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
-    manifest = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    print(wrapper_table(manifest))
+    manifests = [json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:]]
+    for manifest in manifests:
+        print(wrapper_table(manifest))
+    print(totals(manifests))
     print(one_call())
 
 
 def wrapper_table(manifest: dict[str, Any]) -> str:
     """One line a wrapper: what goes into which register, what comes back, and what it costs."""
-    rows = [("WRAPPER", "IN", "OUT", "BYTES", "INSTRUCTIONS", "STACK")]
+    rows = [("WRAPPER", "LEAF", "VERSION", "BYTES", "INSTRUCTIONS", "STACK", "IN -> OUT")]
     for wrapper in manifest["wrappers"]:
         loads = [
             f"{load['register']}={load['value']['text']}"
@@ -42,16 +44,32 @@ def wrapper_table(manifest: dict[str, Any]) -> str:
         rows.append(
             (
                 wrapper["symbol"],
-                ", ".join(loads),
-                ", ".join(outputs),
+                wrapper["leaf"],
+                str(wrapper["version"]),
                 str(cost["bytes"]),
                 str(cost["instructions"]),
                 str(cost["stack_bytes"]),
+                _short(loads) + (f" -> {_short(outputs)}" if outputs else ""),
             )
         )
-    total = sum(wrapper["cost"]["bytes"] for wrapper in manifest["wrappers"])
-    target = manifest["target"]["name"]
-    return f"{align(rows)}{len(rows) - 1} wrappers for {target}, {total} bytes of code.\n"
+    return align(rows, right=(2, 3, 4, 5))
+
+
+def _short(words: list[str]) -> str:
+    """The first few words of a list."""
+    return ", ".join(words[:4]) + (f" and {len(words) - 4} more" if len(words) > 4 else "")
+
+
+def totals(manifests: list[dict[str, Any]]) -> str:
+    """How many leaves and versions have how many wrappers, and their size."""
+    wrappers = [wrapper for manifest in manifests for wrapper in manifest["wrappers"]]
+    versions = {(wrapper["leaf"], wrapper["version"]) for wrapper in wrappers}
+    leaves = {leaf for leaf, _ in versions}
+    size = sum(wrapper["cost"]["bytes"] for wrapper in wrappers)
+    return (
+        f"{len(leaves)} leaves in {len(versions)} versions, {len(wrappers)} wrappers for "
+        f"{manifests[0]['target']['name']}, {size} bytes of code.\n"
+    )
 
 
 def one_call() -> str:
