@@ -93,7 +93,7 @@ def share_members(
         if len(group) == 1:
             merged.append(first)
             continue
-        name = " or ".join(output.name for output in group)
+        name = "_or_".join(output.name for output in group)
         if first.group in keep:
             kept.add(name)
         preload = next((o.preload for o in group if o.preload is not None), None)

@@ -12,7 +12,9 @@ from typing import Any
 import documented_plans as made
 import jsonschema
 import pytest
+from golden_cases import case_names, compile_case
 
+import seamir
 from seamir.emit.manifest import emit_manifest
 from seamir.emit.manifest_tables import promise_json
 from seamir.ir.leaf import Plan
@@ -75,6 +77,20 @@ def at(value: Any, path: tuple[str | int, ...]) -> Any:
     for key in path:
         value = value[key]
     return value
+
+
+@pytest.mark.parametrize("name", case_names())
+def test_manifests_of_golden_cases_are_valid(name: str) -> None:
+    VALIDATOR.validate(json.loads(compile_case(name).outputs["manifest"].text))
+
+
+def test_manifests_of_the_library_are_valid() -> None:
+    for name in ("host", "guest", "seamldr", "tdvmcall", "resume", "linux_compat", "connect_rfc"):
+        program = seamir.load(f"tdx/{name}.seam", allow_calls=["kvm_spurious_fault"])
+        plans = seamir.compile(program, emit=()).plans
+        VALIDATOR.validate(
+            json.loads(emit_manifest(plans, TARGETS["linux-kernel"], name, None, VERSIONS))
+        )
 
 
 def test_every_object_takes_no_other_member_and_lacks_none() -> None:

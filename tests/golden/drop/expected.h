@@ -127,7 +127,7 @@ u64 drop_to_one(hpa_t tdr, hpa_t others[2]);
 /**
  * shared() - RCX has one member, whichever of the two it is
  * @tdr: in  rdx - bits 51:12
- * @out: outputs (may be NULL): page or entry out rcx, untouched if the call did
+ * @out: outputs (may be NULL): page_or_entry out rcx, untouched if the call did
  *       not complete; info out rdx on error, else 0; untouched if the call did
  *       not complete; others[0] out r8 on success, else 0; untouched if the
  *       call did not complete; 0 if left unwritten; others[1] out r12 on
@@ -144,7 +144,7 @@ u64 shared(hpa_t tdr, struct registers *out);
 /**
  * shared_twice() - calls DROP.REMOVE
  * @tdr: in  rdx - bits 51:12
- * @out: outputs: page or entry out rcx; info out rdx on error, else 0;
+ * @out: outputs: page_or_entry out rcx; info out rdx on error, else 0;
  *       untouched if the call did not complete; others[0] out r8 on success,
  *       else 0; 0 if left unwritten; others[1] out r12 on success, else 0; 0 if
  *       left unwritten
