@@ -253,6 +253,9 @@ def _parameter_lines(plan: Plan) -> list[str]:
     lines: list[str] = []
     for name, (place, text) in zip(names, rows, strict=True):
         first = name.ljust(name_width)
+        if place and text and len(place) > _NAME_COLUMNS + _PLACE_COLUMNS:
+            lines += wrap(f"{place} - {text}", first, " " * name_width)
+            continue
         if place and text:
             first += f"{place.ljust(place_width)} - "
         lines += wrap(text or place, first, " " * min(len(first), _NAME_COLUMNS + _PLACE_COLUMNS))

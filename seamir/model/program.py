@@ -82,7 +82,8 @@ class Model:
     def check(self, globs: Sequence[str] = ()) -> tuple[Wrapper, ...]:
         """Checks everything in the named files; returns the wrappers to emit, in file order.
 
-        With `globs`, those of all files whose leaf or symbol matches one. Raises SeamError.
+        With `globs`, those of all files whose leaf or symbol matches one; a symbol of the named
+        files hides that of an import. Raises SeamError.
         """
         leaves = sum(len(versions) for scope in self._all for versions in scope.leaves.values())
         if leaves > MAXIMUM_LEAVES:
@@ -94,7 +95,8 @@ class Model:
         wrappers = self._wrappers(self._named)
         if globs:
             imported = [scope for scope in self._all if scope not in self._named]
-            wrappers += self._wrappers(imported, globs)
+            own = {wrapper.symbol for wrapper in wrappers}
+            wrappers += [w for w in self._wrappers(imported, globs) if w.symbol not in own]
             wrappers = self._matching(wrappers, globs)
         self._check_symbols(wrappers)
         self._check_numbers(wrappers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -695,3 +696,11 @@ def test_every_golden_case_runs(name: str) -> None:
             assert not record.differences
             assert report_text(record).startswith(f"{plan.symbol}(")
             assert json.loads(json.dumps(report_json(record)))["symbol"] == plan.symbol
+
+
+def test_what_the_readme_shows_is_what_happens(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"^```\n\$ seamir (run .*?[^\\])\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    done = run(*shlex.split(found[1].replace("\\\n", " ")), cwd=tmp_path)
+    assert (done.stdout, done.stderr) == (found[2], "")

@@ -112,8 +112,8 @@ u64 operand_joined(hpa_t page, u64 low, bool flag);
  * operand_maths() - calls OPERAND.MATHS
  * @a:    in  rcx = a + b - 1, r8 = a - (b - 2)
  * @b:    in  rcx = a + b - 1, r8 = a - (b - 2)
- * @page: in  rdx = page >> 0xc + (slot << SHIFT), r9[51:12] = page >> 0xc - bits
- *                                         51:12
+ * @page: in  rdx = page >> 0xc + (slot << SHIFT), r9[51:12] = page >> 0xc -
+ *        bits 51:12
  * @slot: in  rdx = page >> 0xc + (slot << SHIFT), r10[11:0] - 0 to 4095
  *
  * OPERAND.MATHS, leaf 5, by seamcall with rax = 5, r10[63] =
