@@ -22,10 +22,10 @@ from manifest_oracle import predict
 
 import seamir
 from seamir.emulate.compare import compare
-from seamir.emulate.interpreter import Run, interpret
+from seamir.emulate.interpreter import Run, interpret, is_refused
 from seamir.emulate.machine import Machine
 from seamir.emulate.script import Completed, Memory
-from seamir.ir.leaf import Delivery, Plan, ReturnValue
+from seamir.ir.leaf import Bound, Delivery, Plan, Refusal, Returns, ReturnValue, Trap
 from seamir.model.expressions import Binary, Constant, Expression
 from seamir.syntax.files import library_folder
 
@@ -194,6 +194,9 @@ def classes_of(plan: Plan, scenario: Scenario, run: Run) -> Iterator[str]:
     if not isinstance(last, Completed):
         yield f"{type(last).__name__} at attempt {min(len(run.attempts), 3)}"
         return
+    if plan.edges.refused is not None and is_refused(plan.edges.refused, last.registers):
+        yield "refused"
+        return
     yield "success" if any(m.accepts(run.status) for m in plan.success or ()) else "an error"
     if 0 < run.status >> 32 < 1 << 31:
         yield "informational"
@@ -218,7 +221,7 @@ def test_scenarios_reach_every_outcome_class() -> None:
         *("success", "an error", "informational", "a count in the low bits"),
         *("all attempts", "some attempts", "a trap", "a check traps", "a check returns"),
         *("an escaped fault", "a call", "a call without return"),
-        *("an output is NULL", "two outputs are one"),
+        *("an output is NULL", "two outputs are one", "refused"),
         *("memory is scribbled over", "memory is left alone"),
         *(f"{kind} at attempt {n}" for kind in ("Carry", "Fault") for n in (1, 2, 3)),
     }
@@ -265,6 +268,34 @@ def mutants(plan: Plan) -> Iterator[tuple[str, Plan]]:
         yield "another fault status", replace(plan, edges=replace(edges, fault=fault))
     if edges.vectors:
         yield "without vectors", replace(plan, edges=replace(edges, vectors=()))
+    if edges.refused is not None and plan.returns is not Returns.NOTHING:
+        yield from refusal_mutants(plan, edges.refused)
+    for index, item in enumerate(plan.inputs):
+        for what, bound in bound_mutants(plan, item.bound):
+            inputs = list(plan.inputs)
+            inputs[index] = replace(item, bound=bound)
+            yield f"{item.name} {what}", replace(plan, inputs=tuple(inputs))
+
+
+def refusal_mutants(plan: Plan, refused: Refusal) -> Iterator[tuple[str, Plan]]:
+    others = {
+        "never refused": None,
+        "refused by another value": replace(refused, value=refused.value ^ 1),
+    }
+    if isinstance(refused.action, ReturnValue):
+        action = replace(refused.action, value=plus_one(refused.action.value))
+        others["another refused status"] = replace(refused, action=action)
+    for what, other in others.items():
+        yield what, replace(plan, edges=replace(plan.edges, refused=other))
+
+
+def bound_mutants(plan: Plan, bound: Bound | None) -> Iterator[tuple[str, Bound]]:
+    if bound is None:
+        return
+    count = next(item for item in plan.inputs if item.name == bound.count)
+    if count.promise.high > bound.index:
+        yield "is there too seldom", replace(bound, index=bound.index + 1)
+    yield "is something else if it is not there", replace(bound, otherwise=bound.otherwise ^ 1)
 
 
 def delivery_mutants(plan: Plan, delivery: Delivery) -> Iterator[tuple[str, Delivery]]:
@@ -276,7 +307,9 @@ def delivery_mutants(plan: Plan, delivery: Delivery) -> Iterator[tuple[str, Deli
         yield "unconditional", replace(delivery, test=None)
         test = replace(delivery.test, inverted=not delivery.test.inverted)
         yield "under the opposite condition", replace(delivery, test=test)
-    may_not_complete = plan.edges.carry or plan.edges.fault or plan.checks
+    edges = plan.edges
+    returns = edges.refused is not None and not isinstance(edges.refused.action, Trap)
+    may_not_complete = edges.carry or edges.fault or returns or plan.checks
     if delivery.argument is not None and may_not_complete:
         yield "kept or not", replace(delivery, keep=not delivery.keep)
 
