@@ -9,6 +9,7 @@ which the ABI documents registers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from seamir.emit.rows import (
     OperandRow,
@@ -39,9 +40,9 @@ from seamir.ir.leaf import (
     show_step,
 )
 from seamir.model.entities import Action
-from seamir.model.expressions import show
+from seamir.model.expressions import Binary, Constant, Expression, RefusalValue, show
 from seamir.model.instructions import FAULT_VECTORS
-from seamir.model.registers import REGISTERS, slice_mask
+from seamir.model.registers import CARRY_FLAG, REGISTERS, slice_mask
 from seamir.model.statuses import StatusFamily
 from seamir.model.types import BUILTIN_TYPES, Type
 from seamir.targets import Target
@@ -59,6 +60,7 @@ __all__ = [
     "contract_sentences",
     "destroyed_registers",
     "edges_of",
+    "input_promise_words",
     "input_rows",
     "is_in_out",
     "leaf_words",
@@ -71,6 +73,7 @@ __all__ = [
     "outcome_lines",
     "output_rows",
     "output_words",
+    "place_words",
     "promise_words",
     "register_words",
     "show_bits",
@@ -102,6 +105,11 @@ def output_words(row: OutputRow) -> str:
     return "; ".join(words)
 
 
+def place_words(row: OutputRow) -> str:
+    """Where an output is taken from, within a sentence."""
+    return "the carry flag" if row.register == CARRY_FLAG else row.place
+
+
 def member_words(row: OutputRow) -> str:
     """The same for a member of a structure, whose comment says also what is usual."""
     usual = "" if row.condition or row.otherwise != "0" else "0 if the call did not complete"
@@ -126,6 +134,14 @@ def promise_words(kind: Type) -> str:
         said.append("its fields" if kind.fields else "any value")
     constants = " or ".join(show_number(value) for value in kind.constants)
     return ", ".join(said) + (f" or {constants}" if constants else "")
+
+
+def input_promise_words(plan: Plan, name: str, kind: Type) -> str:
+    """The same for an input: a number of elements is "at most 3", not "bits 1:0"."""
+    counts = any(argument.count == name for argument in plan.arguments)
+    if counts and (kind.low, kind.constants) == (0, ()) and kind.is_narrowed:
+        return f"at most {show_number(kind.high)}"
+    return promise_words(kind)
 
 
 def show_number(value: int) -> str:
@@ -214,7 +230,7 @@ def edges_of(plan: Plan, target: Target) -> tuple[tuple[str, Action], ...]:
     if plan.edges.carry is not None:
         edges.append(("if the carry flag is set", plan.edges.carry))
     refusal = plan.edges.refused
-    refused = [] if refusal is None else [(_refused_words(refusal), refusal.action)]
+    refused = [] if refusal is None else [(_refused_words(refusal), _refused_action(refusal))]
     if no_fault_reason(plan, target) is not None:
         return (*edges, *refused)
     edges += [(f"on {vector_name(vector)}", action) for vector, action in plan.edges.vectors]
@@ -231,7 +247,21 @@ def _refused_words(refusal: Refusal) -> str:
     named = [code.name for f in refusal.families for code in f.codes.values()
              if refusal.value in code.values]  # fmt: skip
     value = named[0] if named else show_number(refusal.value)
-    return f"if {refusal.place} is not {plain(value)}, so that the other side was not reached,"
+    return f"if {refusal.place} is not {plain(value)} (the other side was not reached)"
+
+
+def _refused_action(refusal: Refusal) -> Action:
+    """The action, with the place that it takes `refusal` from by its name."""
+    action = refusal.action
+    if isinstance(action, Trap) or action.value is None:
+        return action
+    return replace(action, value=_named(action.value, str(refusal.place)))
+
+
+def _named(value: Expression, place: str) -> Expression:
+    if isinstance(value, Binary):
+        return Binary(value.operator, _named(value.left, place), _named(value.right, place))
+    return Constant(0, place) if isinstance(value, RefusalValue) else value
 
 
 def _reads_vector(action: Action) -> bool:
@@ -269,7 +299,7 @@ def check_sentence(plan: Plan, checks: Sequence[Check]) -> str:
 
 
 def _check_words(plan: Plan, check: Check) -> str:
-    promise = promise_words(check.promise)
+    promise = input_promise_words(plan, check.input, check.promise)
     what = plain(check.input) + (f" ({promise})" if promise else "")
     status = check.status
     action = "executes ud2" if status is None else f"returns {status_words(plan, status)}"
@@ -311,9 +341,11 @@ def outcome_lines(plan: Plan, target: Target) -> tuple[str, ...]:
     if plan.returns is Returns.NOTHING:
         lines.append("Never returns: if the call comes back, executes ud2.")
     elif plan.returns is Returns.VALUE:
-        lines.append(f"Once the call completed: returns {plan.deliveries[0].place}.")
+        lines.append(f"Once the call completed: returns {place_words(output_rows(plan)[0])}.")
     elif plan.status is not None:
         lines.append(f"Once the call completed: returns the status in {plan.status}.")
+    else:
+        lines.append("Once the call completed: returns.")
     return tuple(line for line in lines if line)
 
 

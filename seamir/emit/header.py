@@ -14,6 +14,7 @@ from seamir.diagnostics import Diagnostics
 from seamir.emit.c_names import Kind, Names, c_type, declare, include_guard, pointer_to, prototype
 from seamir.emit.contract import (
     OperandRow,
+    OutputRow,
     action_words,
     argument_doc,
     attempt_sentence,
@@ -22,12 +23,13 @@ from seamir.emit.contract import (
     context_sentences,
     contract_sentences,
     edges_of,
+    input_promise_words,
     input_rows,
     leaf_words,
     operand_rows,
     output_rows,
     output_words,
-    promise_words,
+    place_words,
     register_words,
     uncaught_sentence,
 )
@@ -215,7 +217,7 @@ def _kernel_doc(plan: Plan, target: Target) -> list[str]:
         wrap(check_sentence(plan, plan.checks)),
         wrap(attempt_sentence(plan)),
         wrap(where, "Context: ", "") if where else [],
-        wrap(_return_words(plan, target), "Return: ", ""),
+        wrap(returned, "Return: ", "") if (returned := _return_words(plan, target)) else [],
     ]
     return block_comment(blocks, "/**")
 
@@ -253,12 +255,12 @@ def _parameter_lines(plan: Plan) -> list[str]:
     lines: list[str] = []
     for name, (place, text) in zip(names, rows, strict=True):
         first = name.ljust(name_width)
-        if place and text and len(place) > _NAME_COLUMNS + _PLACE_COLUMNS:
-            lines += wrap(f"{place} - {text}", first, " " * name_width)
-            continue
-        if place and text:
+        said = text or place
+        if place and text and len(place) > _PLACE_COLUMNS:
+            said = f"{place} - {text}"
+        elif place and text:
             first += f"{place.ljust(place_width)} - "
-        lines += wrap(text or place, first, " " * min(len(first), _NAME_COLUMNS + _PLACE_COLUMNS))
+        lines += wrap(said, first, " " * min(len(first), _NAME_COLUMNS + _PLACE_COLUMNS))
     return lines
 
 
@@ -294,7 +296,8 @@ def _promises(plan: Plan, argument: Argument) -> list[str]:
     """What is promised of the values that an argument brings, each once."""
     promises = {item.promise for item in plan.inputs if item.argument == argument.name}
     ordered = sorted(promises, key=lambda kind: kind.name)
-    return [promise_words(kind) for kind in ordered if not _is_shown(plan, argument, kind)]
+    shown = [kind for kind in ordered if not _is_shown(plan, argument, kind)]
+    return [input_promise_words(plan, argument.name, kind) for kind in shown]
 
 
 def _is_shown(plan: Plan, argument: Argument, promise: Type) -> bool:
@@ -331,12 +334,18 @@ def _place(row: OperandRow) -> str:
 def _structure_words(plan: Plan, argument: Argument) -> str:
     """The members of the structure that takes the outputs, each with its register."""
     inputs = {item.name for item in plan.inputs if item.argument == argument.name}
+    groups: dict[str, list[OutputRow]] = {}
+    for delivery, row in zip(plan.deliveries, output_rows(plan), strict=True):
+        if delivery.argument == argument.name:
+            groups.setdefault(row.group, []).append(row)
     members = []
-    for row in output_rows(plan):
-        way = "in/out" if row.name in inputs else "out"
-        words = "" if row.in_out else output_words(row)
+    for group, rows in groups.items():
+        comes_back = any(row.name in inputs for row in rows)
+        way = "in/out" if comes_back else "out"
+        words = "" if comes_back else output_words(rows[0])
         gap = " " if words.startswith("on ") else ", " if words else ""
-        members.append(f"{row.name} {way} {row.place}{gap}{words}")
+        places = register_words([row.place for row in rows])
+        members.append(f"{group} {way} {places}{gap}{words}")
     optional = " (may be NULL)" if argument.optional else ""
     return f"outputs{optional}: {'; '.join(members)}"
 
@@ -359,12 +368,12 @@ def _return_words(plan: Plan, target: Target) -> str:
         return "Never; executes ud2 if the call comes back."
     if plan.returns is Returns.VALUE:
         row = output_rows(plan)[0]
-        return " ".join([f"{_capital(plain(row.name))}, from {row.place}.", *others])
+        return " ".join([f"{plain(row.name)}, from {place_words(row)}.", *others])
     if plan.status is None:
         return " ".join(["Nothing.", *others]) if others else ""
     what = f"The status in {plan.status}"
     if plan.returns is Returns.STATUS_AND_VALUE:
         row = output_rows(plan)[0]
-        what += f", and {plain(row.name)} from {row.place} as value"
+        what += f", and {plain(row.name)} from {place_words(row)} as value"
     what = "; ".join([what, ", ".join(values)]) if values else what
     return " ".join([f"{what}.", *others])

@@ -187,8 +187,8 @@ class _Lowering:
 
     def _inputs(self) -> tuple[Input, ...]:
         returned = {output.name: output for output in self._wrapper.outputs if output.in_out}
-        otherwise = {
-            name: operand.otherwise
+        readers = {
+            name: operand
             for operand in self._wrapper.operands
             for name in parameters_of(operand.value)
         }
@@ -203,11 +203,13 @@ class _Lowering:
                     argument, offset = self._struct_argument, self._member_offset(output)
                 elif output is not None and self._delivery_kind == "pointers":
                     offset = element.offset
-                if parameter.shape is not None and element.name not in otherwise:
-                    continue  # a wrapper fixed its register: it is not read
-                bound = None
+                span, bound = parameter.span, None
+                if parameter.shape is not None:
+                    if element.name not in readers:
+                        continue  # a wrapper fixed its register: it is not read
+                    span = readers[element.name].span
                 if count is not None:
-                    bound = Bound(count, index, otherwise[element.name])
+                    bound = Bound(count, index, readers[element.name].otherwise)
                 inputs.append(
                     Input(
                         element.name,
@@ -215,7 +217,7 @@ class _Lowering:
                         parameter.promise,
                         argument,
                         offset,
-                        parameter.span,
+                        span,
                         bound,
                     )
                 )
