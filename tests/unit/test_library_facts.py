@@ -210,7 +210,8 @@ def test_form(stem: str) -> None:
 
 @pytest.mark.parametrize("stem", FILES)
 def test_checks_by_itself(stem: str) -> None:
-    assert seamir.check(seamir.load(f"tdx/{stem}.seam")) == ()
+    program = seamir.load(f"tdx/{stem}.seam", allow_calls=["kvm_spurious_fault"])
+    assert seamir.check(program) == ()
 
 
 def test_every_file_is_held() -> None:

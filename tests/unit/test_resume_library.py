@@ -63,7 +63,7 @@ WAYS: dict[tuple[str, int], tuple[list[str], list[int]]] = {
 }
 # Of the leaves that the data says are interrupted, versions that are not.
 NOT_INTERRUPTED = {("TDH.MEM.SEPT.ADD", 0): "one page at a time"}
-MOST_ATTEMPTS = 1024
+MOST_ATTEMPTS = 512
 
 
 @cache

@@ -113,26 +113,25 @@ u64 drop_others(hpa_t tdr, hpa_t *page, u64 *entry, u64 *info);
 
 /**
  * drop_to_one() - calls DROP.REMOVE
- * @tdr:    in  rdx     - bits 51:12
- * @others: out r8, r12 - pages that came free too; on success, else 0; 0 if
- *                        left unwritten
+ * @tdr:   in  rdx - bits 51:12
+ * @other: out r8  - a page that came free too; on success, else 0; 0 if left
+ *                   unwritten
  *
  * DROP.REMOVE, leaf 1, by seamcall with rax = 1.
  *
  * Return: The status in rax; TDX_SEAMCALL_VMFAILINVALID if the carry flag is
  * set, TDX_SW_ERROR | trapnr on exception trapnr.
  */
-u64 drop_to_one(hpa_t tdr, hpa_t others[2]);
+u64 drop_to_one(hpa_t tdr, hpa_t *other);
 
 /**
  * shared() - RCX has one member, whichever of the two it is
  * @tdr: in  rdx - bits 51:12
  * @out: outputs (may be NULL): page_or_entry out rcx, untouched if the call did
  *       not complete; info out rdx on error, else 0; untouched if the call did
- *       not complete; others[0] out r8 on success, else 0; untouched if the
- *       call did not complete; 0 if left unwritten; others[1] out r12 on
- *       success, else 0; untouched if the call did not complete; 0 if left
- *       unwritten
+ *       not complete; other out r8 on success, else 0; untouched if the call
+ *       did not complete; 0 if left unwritten; another out r12 on success, else
+ *       0; untouched if the call did not complete; 0 if left unwritten
  *
  * DROP.REMOVE, leaf 1, by seamcall with rax = 1.
  *
@@ -145,9 +144,9 @@ u64 shared(hpa_t tdr, struct registers *out);
  * shared_twice() - calls DROP.REMOVE
  * @tdr: in  rdx - bits 51:12
  * @out: outputs: page_or_entry out rcx; info out rdx on error, else 0;
- *       untouched if the call did not complete; others[0] out r8 on success,
- *       else 0; 0 if left unwritten; others[1] out r12 on success, else 0; 0 if
- *       left unwritten
+ *       untouched if the call did not complete; other out r8 on success, else
+ *       0; 0 if left unwritten; another out r12 on success, else 0; 0 if left
+ *       unwritten
  *
  * DROP.REMOVE, leaf 1, by seamcall with rax = 1.
  *
