@@ -390,7 +390,7 @@ def test_the_layouts_at_the_end(several: str) -> None:
 def test_a_call_that_is_refused_or_closed(several: str) -> None:
     text = section(several, "a_layout")
     refused = "If `rax` is not `TDX_SUCCESS` (the other side was not reached)"
-    assert f"- {refused}: returns refusal.\n" in text
+    assert f"- {refused}: returns `rax`.\n" in text
     assert "[`TDX_SUCCESS`](#statuses-tdx_status)" in text
     seen = "`rdx`, `r8`, `r10`, `r12`, `r15`, `rsi`"
     assert f"- The other side sees {seen} and no other register.\n" in text
