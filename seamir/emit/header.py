@@ -363,7 +363,7 @@ def _return_words(plan: Plan, target: Target) -> str:
         if isinstance(action, ReturnValue):
             values.append(f"{plain(show(action.value))} {when}")
         else:
-            others.append(f"{_capital(when.rstrip(','))}, {action_words(action)}.")
+            others.append(f"{_capital(when)}, {action_words(action)}.")
     if plan.returns is Returns.NOTHING:
         return "Never; executes ud2 if the call comes back."
     if plan.returns is Returns.VALUE:
