@@ -1,4 +1,4 @@
-"""What a plan means: the reference that code generation, emulator and prover are held to.
+"""What a plan means: the reference semantics, which code generation and documents are held to.
 
 `interpret` takes a plan, the arguments of the C call, memory and the other side; it returns
 everything that the caller and the other side can observe. Read it from `interpret` downwards.

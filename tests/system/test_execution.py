@@ -17,6 +17,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from documented_examples import WHOLE
 from execution import LONG, Scenario, make_scenario, play, scenarios
 from manifest_oracle import predict
 
@@ -119,6 +120,14 @@ def test_code_does_what_plan_and_manifest_say(
     name: str, target: tuple[str, ...], deliver: str
 ) -> None:
     problems = differences_of(compiled(name, target, deliver), repeat=2)
+    assert not problems, f"{len(problems)} problems:\n" + "\n".join(problems[:20])
+
+
+@pytest.mark.parametrize(("where", "text"), WHOLE, ids=[where for where, _ in WHOLE])
+def test_documented_examples_do_what_the_interpreter_says(where: str, text: str) -> None:
+    """The interpreter is the reference: what the documents show means what it does."""
+    program = seamir.load_text(text, f"{where}.seam")
+    problems = differences_of(seamir.compile(program, emit=("obj", "manifest")), repeat=1)
     assert not problems, f"{len(problems)} problems:\n" + "\n".join(problems[:20])
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from pathlib import Path
 
 import pytest
+from documented_examples import BLOCK, BLOCKS, PAGES, ROOT, WHOLE
 
 import seamir
 from seamir.compiler import DELIVERIES
@@ -17,31 +17,11 @@ from seamir.outputs import OUTPUTS
 from seamir.syntax.files import MAXIMUM_FILE, MAXIMUM_LINE
 from seamir.targets import FEATURES, TARGETS
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LANGUAGE = ROOT / "docs" / "language.md"
 ERRORS = ROOT / "docs" / "errors"
 MOST_FRAGMENTS = 3
 
-# A block may be indented, as in a list.
-_BLOCK = re.compile(r"^(?P<indent> *)```seam(?P<words>[^\n]*)\n(?P<text>.*?)^ *```$", re.S | re.M)
 _LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
-
-
-def blocks() -> list[tuple[str, str, str]]:
-    """(where, the words after `seam`, text) of every description in the documents."""
-    found = []
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        for match in _BLOCK.finditer(text):
-            line = text.count("\n", 0, match.start()) + 1
-            where = f"{page.relative_to(ROOT)}:{line}"
-            found.append((where, match["words"].strip(), textwrap.dedent(match["text"])))
-    return found
-
-
-BLOCKS = blocks()
-WHOLE = [(where, text) for where, words, text in BLOCKS if words != "fragment"]
 
 
 @pytest.mark.parametrize(("where", "text"), WHOLE, ids=[where for where, _ in WHOLE])
@@ -62,7 +42,7 @@ def test_there_are_examples_and_few_fragments() -> None:
 
 def test_blocks_are_found() -> None:
     page = "a\n```seam\nleaf\n```\n   ```seam x\n   b\n   ```\n```c\nd\n```\n"
-    assert [(m["words"], m["text"]) for m in _BLOCK.finditer(page)] == [
+    assert [(m["words"], m["text"]) for m in BLOCK.finditer(page)] == [
         ("", "leaf\n"),
         (" x", "   b\n"),
     ]
