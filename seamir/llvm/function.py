@@ -16,6 +16,7 @@ from seamir.ir.leaf import (
     CallSymbol,
     CarryRegister,
     Refusal,
+    Returns,
     ReturnValue,
     Trap,
 )
@@ -66,7 +67,7 @@ class FunctionWriter(InputWriter, DeliveryWriter):
         attempt = self._begin_attempts(operands)
         state = {**operands, **attempt.state}
         results = self._call(state)
-        if self._plan.edges.refused is not None:
+        if self._plan.edges.refused is not None and self._plan.returns is not Returns.NOTHING:
             self._refuse(self._plan.edges.refused, results)
         if self._plan.again:
             self._ask_again(attempt, state, results)
