@@ -261,8 +261,11 @@ class FunctionWriter(InputWriter, DeliveryWriter):
             ask = deliver if last else self._block(f"ask.{index + 1}")
             matched, granted = self._block(f"matched.{index}"), self._block(f"again.{index}")
             # A status that one clause matches belongs to no other, so a spent budget ends it.
-            matches = matches_in_halves(self._builder, status, clause.matches)
-            self._builder.cbranch(matches, matched, ask)
+            if last and index == 0 and clause.matches == (self._plan.guard,):
+                self._builder.branch(matched)  # the guard has said it all
+            else:
+                matches = matches_in_halves(self._builder, status, clause.matches)
+                self._builder.cbranch(matches, matched, ask)
             self._builder.position_at_end(matched)
             low, width = counters(self._plan)[index]
             count = self._builder.lshr(attempt.used, ir.Constant(I32, low))
