@@ -128,8 +128,7 @@ def _sources(plans: Sequence[Plan]) -> dict[bytes, Source]:
     """Every source that some part of a plan comes from, by the name in the line table."""
     found: dict[bytes, Source] = {}
     for plan in plans:
-        actions = [plan.edges.carry, plan.edges.fault, *(a for _, a in plan.edges.vectors)]
-        spans = [plan.span, *(action.span for action in actions if action is not None)]
+        spans = [plan.span, *(action.span for action in plan.edges.actions)]
         spans += [load.span for load in plan.loads] + [d.span for d in plan.deliveries]
         spans += [item.span for item in plan.inputs] + [check.span for check in plan.checks]
         spans += [clause.span for clause in plan.again]

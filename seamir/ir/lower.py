@@ -393,8 +393,7 @@ def check_calls(plans: tuple[Plan, ...], sink: Diagnostics) -> None:
     """Reports calls of functions that this very compilation defines, prefixes included."""
     defined = {plan.symbol: plan for plan in plans}
     for plan in plans:
-        edges = plan.edges
-        for action in (edges.carry, edges.fault, *(action for _, action in edges.vectors)):
+        for action in plan.edges.actions:
             if isinstance(action, CallSymbol) and action.symbol in defined:
                 notes = [("it is defined here", defined[action.symbol].span)]
                 message = f"{action.symbol} is a function of this compilation and cannot be called"

@@ -497,10 +497,11 @@ def test_the_documentation_names_everything_public() -> None:
         assert f"`{name}" in text or f"seamir.{name}" in text, name
 
 
-def test_a_prefix_cannot_make_a_called_function_ours() -> None:
-    text = """
-    conduit c { instruction seamcall "66 0f 01 cf"; status rax; rax = leaf; on carry call p_b; }
-    leaf B = 1 via c () { }
+@pytest.mark.parametrize("edge", ["on carry", "on fault", "on fault #UD", "on refused rdx != 0"])
+def test_a_prefix_cannot_make_a_called_function_ours(edge: str) -> None:
+    text = f"""
+    conduit c {{ instruction seamcall "66 0f 01 cf"; status rax; rax = leaf; {edge} call p_b; }}
+    leaf B = 1 via c () {{ }}
     """
     program = seamir.load_text(text, allow_calls=["p_b"])
     with pytest.raises(seamir.SeamError) as caught:

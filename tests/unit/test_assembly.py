@@ -272,3 +272,18 @@ def test_a_long_line_is_shown_in_part() -> None:
     assert f"\t# text.seam:11: {leaves[:100].strip()}..." in comments
     assert f"\t# text.seam:11: ...{middle.strip()}..." in comments
     assert comments[-1] == f"\t# text.seam:11: ...{leaves[-100:].strip()}"
+
+
+def test_a_refusal_that_only_an_inherited_conduit_says_is_shown(tmp_path: Path) -> None:
+    says = "on refused rax != 0 trap;"
+    (tmp_path / "base.seam").write_text(
+        'conduit base {\n    instruction tdcall "66 0f 01 cc";\n    status r10;\n'
+        f"    clobbers rax;\n    {says}\n}}\n"
+    )
+    (tmp_path / "made.seam").write_text(
+        'import "base.seam";\nconduit made extends base { rax = 0; r11 = leaf; }\n'
+        "leaf B = 1 via made () { }\n"
+    )
+    program = seamir.load(tmp_path / "made.seam")
+    text = seamir.compile(program, emit=("asm",)).outputs["asm"].text
+    assert f"# base.seam:5: {says}" in text
