@@ -388,7 +388,7 @@ def _conduit_sentences(plan: Plan) -> list[str]:
     if plan.exposed is not None:
         names = register_words(sorted(plan.exposed, key=abi_order))
         lines.append(f"The other side sees {names} and no other register.")
-    if plan.scrub:
+    if plan.scrub and plan.returns is not Returns.NOTHING:
         lines.append("At return no register but those returned has a value of the other side.")
     return lines
 

@@ -11,7 +11,6 @@ from seamir.ir.leaf import Delivery, Returns
 from seamir.llvm.shapes import I64, POINTER, integer, return_type
 from seamir.llvm.values import holds, take_bits
 from seamir.llvm.writer import Writer
-from seamir.model.registers import CARRY_FLAG
 
 
 class DeliveryWriter(Writer):
@@ -49,9 +48,7 @@ class DeliveryWriter(Writer):
         """The value of an output, 0 where its condition does not hold."""
         self._at(delivery.span)
         register, signed = delivery.place.register, delivery.type.signed
-        value = results[register]
-        if register != CARRY_FLAG or signed:  # setc leaves 0 or 1
-            value = take_bits(self._builder, value, delivery.place, signed=signed)
+        value = take_bits(self._builder, results[register], delivery.place, signed=signed)
         if delivery.test is None:
             return value
         condition = holds(self._builder, status, delivery.test)

@@ -68,7 +68,7 @@ class FunctionWriter(InputWriter, DeliveryWriter):
         state = {**operands, **attempt.state}
         results = self._call(state)
         if self._plan.edges.refused is not None and self._plan.returns is not Returns.NOTHING:
-            self._refuse(self._plan.edges.refused, results)
+            self._refuse(self._plan.edges.refused, results)  # else it traps, refused or not
         if self._plan.again:
             self._ask_again(attempt, state, results)
         self._deliver(results)

@@ -18,7 +18,7 @@ from seamir.model.expressions import (
     RefusalValue,
     TrapNumber,
 )
-from seamir.model.registers import ALL_BITS, slice_mask
+from seamir.model.registers import ALL_BITS, CARRY_FLAG, slice_mask
 from seamir.model.statuses import Match, StatusTest
 from seamir.model.types import Type, extend
 
@@ -65,7 +65,7 @@ def take_bits(
         moved = builder.shl(value, ir.Constant(I64, 63 - high)) if high != 63 else value
         return builder.ashr(moved, ir.Constant(I64, 63 - high + low))
     moved = builder.lshr(value, ir.Constant(I64, low)) if low else value
-    if high == 63:
+    if high == 63 or place.register == CARRY_FLAG:  # the flag comes as 0 or 1
         return moved
     return builder.and_(moved, ir.Constant(I64, slice_mask(0, high - low)))
 
