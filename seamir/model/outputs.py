@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seamir.model.declarations import Declarations
 from seamir.model.entities import (
@@ -23,7 +23,7 @@ from seamir.model.places import check_bits, expand_registers, may_name
 from seamir.model.registers import CARRY_FLAG, NEVER_EXPOSED
 from seamir.model.scope import Scope, suggest
 from seamir.model.shapes import ShapeChecker
-from seamir.model.statuses import Match, StatusTest
+from seamir.model.statuses import Match, MatchSet, StatusTest
 from seamir.model.types import BUILTIN_TYPES, UNKNOWN_TYPE, Layout, Type
 from seamir.model.values import ValueChecker
 from seamir.syntax import ast
@@ -350,10 +350,42 @@ class OutputChecker:
         listed = [p for p in listed if not self._is_misspelt_word(p, conduit)]
         patterns = self._declarations.patterns(listed, conduit.families, "E0505")
         excepted = self._declarations.patterns(item.exceptions, conduit.families, "E0505")
+        test = StatusTest(any_of, inverted, tuple(patterns))
+        self._report_idle(item, listed, test, conduit)
         text = " or ".join(words)
         if item.exceptions:
             text += " except " + " or ".join(pattern.span.text for pattern in item.exceptions)
-        return StatusTest(any_of, inverted, tuple(patterns), tuple(excepted), text)
+        return replace(test, none_of=tuple(excepted), text=text)
+
+    def _report_idle(
+        self, item: ast.Condition, listed: list[ast.Pattern], test: StatusTest, conduit: Conduit
+    ) -> None:
+        """Reports statuses that `success` or `error` has, and exceptions from nothing."""
+        success, named = MatchSet(test.any_of), MatchSet(test.or_any_of)
+
+        def has_all(match: Match) -> bool:
+            return (
+                not success.overlaps(MatchSet([match])) if test.inverted else success.covers(match)
+            )
+
+        def has_none(match: Match) -> bool:
+            if named.overlaps(MatchSet([match])):
+                return False
+            return (
+                success.covers(match) if test.inverted else not success.overlaps(MatchSet([match]))
+            )
+
+        for pattern in listed:
+            matches = self._declarations.pattern(pattern, conduit.families)
+            if matches and all(has_all(match) for match in matches):
+                what = "an error" if test.inverted else "success"
+                message = f"`{pattern.span.text}` is {what}, which is listed"
+                self._sink.report("E0505", message, pattern.span)
+        for pattern in item.exceptions:
+            matches = self._declarations.pattern(pattern, conduit.families)
+            if matches and all(has_none(match) for match in matches):
+                message = f"`{pattern.span.text}` is not among the statuses before `except`"
+                self._sink.report("E0505", message, pattern.span)
 
     def _is_misspelt_word(self, item: ast.Pattern, conduit: Conduit) -> bool:
         """Reports an unknown status that looks like `success` or `error`."""
