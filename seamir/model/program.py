@@ -100,6 +100,7 @@ class Model:
             wrappers = self._matching(wrappers, globs)
         self._check_symbols(wrappers)
         self._check_numbers(wrappers)
+        self._check_versions(wrappers)
         self._check_aliases(wrappers)
         self.sink.stop_on_errors()
         return tuple(wrappers)
@@ -272,6 +273,32 @@ class Model:
                 help = f"say `alias of {first.name};`, or make the second function a wrapper"
                 self.sink.report("E0412", message, leaf.span, notes=notes, help=help)
 
+    def _check_versions(self, wrappers: Iterable[Wrapper]) -> None:
+        """Reports a version of a leaf that another one has, whose version is a parameter."""
+        alike: dict[object, list[Leaf]] = {}
+        for leaf in {id(wrapper.leaf): wrapper.leaf for wrapper in wrappers}.values():
+            if leaf.alias_of is None:
+                alike.setdefault(_selection(leaf, any_version=True), []).append(leaf)
+        for leaves in alike.values():
+            varying = next((leaf for leaf in leaves if leaf.version_parameter), None)
+            if varying is None:
+                continue
+            chosen = varying.version_parameter
+            promise = next(p.promise for p in varying.parameters if p.name == chosen)
+            for leaf in leaves:
+                if leaf.version_parameter is not None:
+                    continue
+                message = f"{leaf.name} version {leaf.version} is {varying.name} with {chosen} = "
+                message += f"{leaf.version}: one leaf under two names"
+                help: str | None = f"give {chosen} a type without {leaf.version}"
+                if leaf.name == varying.name:
+                    message = f"the version of {leaf.name} is its parameter {chosen} already"
+                    help = None
+                elif not promise.low <= leaf.version <= promise.high:
+                    continue
+                notes = [("the leaf of all versions is here", varying.span)]
+                self.sink.report("E0412", message, leaf.span, notes=notes, help=help)
+
     def _check_aliases(self, wrappers: Iterable[Wrapper]) -> None:
         """Reports aliases of leaves that are not there or are selected otherwise."""
         for leaf in {id(wrapper.leaf): wrapper.leaf for wrapper in wrappers}.values():
@@ -304,16 +331,18 @@ class Model:
                 self.sink.report("E0412", message, clause.leaf.span, notes=notes, help=help)
 
 
-def _selection(leaf: Leaf) -> object:
+def _selection(leaf: Leaf, *, any_version: bool = False) -> object:
     """The instruction and selector values by which the other side knows the leaf.
 
-    Exposure masks take no part: what is passed selects nothing.
+    Exposure masks take no part: what is passed selects nothing. With `any_version`, versions of a
+    leaf are selected alike.
     """
     if leaf.number is None:
         return leaf.name
-    constants = []
+    ignored = {"exposed", "version"} if any_version else {"exposed"}
+    constants: list[object] = [leaf.number] if any_version else []
     for operand, value in zip(leaf.conduit.selectors, selector_values(leaf), strict=True):
-        if "exposed" not in parameters_of(operand.value):
+        if parameters_of(operand.value).isdisjoint(ignored):
             known = value.value if isinstance(value, Constant) else None
             constants.append((operand.place.register, operand.place.low, known))
     return leaf.conduit.instruction.code, tuple(constants)
