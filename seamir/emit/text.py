@@ -33,6 +33,8 @@ _APART = r"\s\\`|<>\[\]{}*\"'()"
 _WORD = re.compile(
     rf"[A-Za-z]\w*(?:\[\d+(?::\d+)?\]|\((?:\w+|\*)\))(?=[.,;:!?]*(?:[{_APART}]|$))|[^{_APART}]+"
 )
+# What a description calls code itself. It stands apart from words, which may become code too.
+_QUOTED = re.compile(r"(?<![^\s(])`([^`\\\s](?:[^`\\]*[^`\\\s])?)`(?=[.,;:!?)]*(?:\s|$))")
 _ACTIVE = re.compile(r"://|www\.|@|\$|mailto:|xmpp:", re.IGNORECASE)  # links and formulas
 _RANGE = re.compile(r"r\d+\.\.r\d+")  # of registers
 _MARKUP = re.compile(r"[\\`*\[\]{}<>|~&]|(?<![^\W_])_+|_+(?![^\W_])")
@@ -60,31 +62,45 @@ def plain(text: str) -> str:
 def markdown(text: str, links: Mapping[str, str] | None = None) -> str:
     """One line of Markdown that shows the text and is nothing but text, in a table too.
 
-    Words that `links` has lead to these anchors of the page. Registers, symbols, and what a
-    renderer would make a link or a formula of become code.
+    Words that `links` has lead to these anchors of the page. Registers, symbols, what is between
+    backticks, and what a renderer would make a link or a formula of become code.
     """
-    line = plain(text)
+    parts = _QUOTED.split(plain(text))  # text and code in turn
+    parts[::2] = [_words(part, links or {}) for part in parts[::2]]
+    parts[1::2] = [_linked(part, links or {}) for part in parts[1::2]]
+    return _inline("".join(parts))
+
+
+def _inline(shown: str) -> str:
+    """A line of Markdown that begins no block."""
+    block = _BLOCK.match(shown)
+    return shown if block is None else f"{shown[: block.end()]}\\{shown[block.end() :]}"
+
+
+def _words(line: str, links: Mapping[str, str]) -> str:
+    """A part of a line, whose words become links, code or text."""
     parts: list[str] = []
     last = 0
     for found in _WORD.finditer(line):
         word = found[0].rstrip(".,;:!?")
         if _ACTIVE.search(found[0]) and not _ACTIVE.search(word):
             word = found[0]
-        if word in (links or {}) or _is_code(word):
-            parts += [_escape(line[last : found.start()]), code_span(word)]
+        if word in links or _is_code(word):
+            parts += [_escape(line[last : found.start()]), _linked(word, links)]
             last = found.start() + len(word)
-        if links and word in links:
-            parts[-1] = f"[{parts[-1]}](#{links[word]})"
-    shown = "".join([*parts, _escape(line[last:])])
-    block = _BLOCK.match(shown)
-    return shown if block is None else f"{shown[: block.end()]}\\{shown[block.end() :]}"
+    return "".join([*parts, _escape(line[last:])])
+
+
+def _linked(code: str, links: Mapping[str, str]) -> str:
+    """A span of code, which is a link where `links` has it."""
+    return f"[{code_span(code)}](#{links[code]})" if code in links else code_span(code)
 
 
 def code_span(text: str) -> str:
     """The text as code of Markdown, for a line; `table` of markdown.py minds a `|` in it."""
     line = plain(text)
     if not line or "\\" in line:  # a backslash before a bar would not be one in a table
-        return markdown(line)
+        return _inline(_words(line, {}))
     fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     gap = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{gap}{line}{gap}{fence}"

@@ -50,7 +50,11 @@ def read(line: str) -> tuple[str, str]:
         ("(www.x.org) me@x.org", "(`www.x.org`) `me@x.org`"),
         ("www.'x.org", "`www.`'x.org"),
         ("$E = mc^2$", "`$E` = `mc^2$`"),
-        ("`code` ``", r"\`code\` \`\`"),
+        ("`code` ``", r"`code` \`\`"),
+        ("(`a | b`, `*`): `x_y`.", "(`a | b`, `*`): `x_y`."),
+        ("`TDX_BUSY(*)` x_y `r8`", "`TDX_BUSY(*)` `x_y` `r8`"),
+        ("a`b` `c`d `e_f`g_h `i``j`", r"a\`b\` \`c\`d \``e_f`\``g_h` \`i\`\`j\`"),
+        ("`a\\` ` b` `c ` `", r"\`a\\\` \` b\` \`c \` \`"),
         ("_a_ a_b __c__ *d* ~~e~~", r"\_a\_ `a_b` `__c__` \*d\* \~\~e\~\~"),
         ("a\\|b", r"a\\\|b"),
         ("{{ site }} {% x %}", r"\{\{ site \}\} \{% x %\}"),
@@ -76,7 +80,7 @@ def test_text_is_shown_and_nothing_else(text: str, made: str) -> None:
 def test_any_text_is_shown_and_nothing_else(text: str) -> None:
     line = markdown(text)
     seen, bare = read(line)
-    assert seen == plain(text)
+    assert seen.replace("`", "") == plain(text).replace("`", "")  # those around code make it code
     assert not re.search(r"[\\`*\[\]<>|~&{}]", bare)
     assert not re.search(r"(?<![^\W_])_|_(?![^\W_])", bare)
     assert not AUTOLINK.search(bare)
@@ -109,8 +113,10 @@ def test_code(text: str, made: str) -> None:
 
 def test_words_that_lead_somewhere() -> None:
     links = {"TDH.MEM.TRACK": "track", "X": "x"}
-    line = markdown("After TDH.MEM.TRACK; TDH.MEM.TRACKS, (X) x: X.", links)
-    assert line == "After [`TDH.MEM.TRACK`](#track); TDH.MEM.TRACKS, ([`X`](#x)) x: [`X`](#x)."
+    line = markdown("After TDH.MEM.TRACK; TDH.MEM.TRACKS, (X) x: X, `X` `x`.", links)
+    assert line == (
+        "After [`TDH.MEM.TRACK`](#track); TDH.MEM.TRACKS, ([`X`](#x)) x: [`X`](#x), [`X`](#x) `x`."
+    )
 
 
 @pytest.mark.parametrize("word", ["_", "a_", "a[1", "f(", "`", ".,", "1", "x_y(z)", "www."])
