@@ -40,7 +40,15 @@ from seamir.ir.leaf import (
     show_step,
 )
 from seamir.model.entities import Action
-from seamir.model.expressions import Binary, Constant, Expression, RefusalValue, show
+from seamir.model.expressions import (
+    Binary,
+    Constant,
+    Expression,
+    RefusalValue,
+    TrapNumber,
+    reads,
+    show,
+)
 from seamir.model.instructions import FAULT_VECTORS
 from seamir.model.registers import CARRY_FLAG, REGISTERS, slice_mask
 from seamir.model.statuses import StatusFamily
@@ -210,7 +218,7 @@ def no_fault_reason(plan: Plan, target: Target) -> str | None:
         return f"{plan.instruction.name} is not expected to fault"
     if "fixup" not in target.features:
         return f"target {target.name} is used without a fixup table"
-    if plan.edges.fault is None and not plan.edges.vectors:
+    if not plan.edges.has_fault:
         return "the description gives faults no meaning"
     return None
 
@@ -235,7 +243,8 @@ def edges_of(plan: Plan, target: Target) -> tuple[tuple[str, Action], ...]:
         return (*edges, *refused)
     edges += [(f"on {vector_name(vector)}", action) for vector, action in plan.edges.vectors]
     if plan.edges.fault is not None:
-        is_named = _reads_vector(plan.edges.fault)
+        value = None if isinstance(plan.edges.fault, Trap) else plan.edges.fault.value
+        is_named = value is not None and reads(value, TrapNumber)
         other = "any other" if plan.edges.vectors else "" if is_named else "an"
         words = ["on", other, "exception", "trapnr" if is_named else ""]
         edges.append((" ".join(word for word in words if word), plan.edges.fault))
@@ -262,13 +271,6 @@ def _named(value: Expression, place: str) -> Expression:
     if isinstance(value, Binary):
         return Binary(value.operator, _named(value.left, place), _named(value.right, place))
     return Constant(0, place) if isinstance(value, RefusalValue) else value
-
-
-def _reads_vector(action: Action) -> bool:
-    return (
-        not isinstance(action, Trap)
-        and "trapnr" in ("" if action.value is None else show(action.value)).split()
-    )
 
 
 def again_words(clause: Again) -> str:

@@ -22,7 +22,7 @@ from seamir.model.expressions import (
     possible,
     show,
 )
-from seamir.model.registers import ABI_ORDER, ALL_BITS, CARRY_FLAG, REGISTERS
+from seamir.model.registers import ABI_ORDER, ALL_BITS, CARRY_FLAG, exposure_mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,11 @@ def source_of(plan: Plan, row: OperandRow) -> str:
     folded = fold(row.value)
     if row.kind is not LoadKind.SELECTOR or not isinstance(folded, Constant):
         return ""
-    named = {"leaf": plan.number or 0, "version": plan.version, "exposed": exposure_mask(plan)}
+    named = {
+        "leaf": plan.number or 0,
+        "version": plan.version,
+        "exposed": exposure_mask(plan.exposed or ()),
+    }
     for selector in plan.conduit.selectors:
         place = selector.place
         if place.register != row.register or not place.low <= row.low <= row.high <= place.high:
@@ -201,11 +205,6 @@ def source_of(plan: Plan, row: OperandRow) -> str:
             if parameters_of(term) and evaluate(term, named) == folded.value:
                 return plain(show(term))
     return ""
-
-
-def exposure_mask(plan: Plan) -> int:
-    """The exposure mask, 0 if there is none."""
-    return sum(1 << REGISTERS[name].number for name in plan.exposed or ())
 
 
 def constant_value(load: Load) -> int | None:

@@ -82,7 +82,7 @@ def interpret(
         case Carry():
             return call.give_up(attempts, plan.edges.carry, 0)
         case Fault(vector):
-            if plan.edges.fault is None and not plan.edges.vectors:
+            if not plan.edges.has_fault:
                 return Run(attempts, escaped_fault=vector)
             action = dict(plan.edges.vectors).get(vector, plan.edges.fault)
             return call.give_up(attempts, action, vector)

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from seamir.ir.leaf import ArgumentKind, LoadKind, Plan, Returns
 from seamir.model.entities import CallSymbol, CarryRegister, ReturnValue, SetBits, Trap
 from seamir.model.expressions import (
-    Binary,
     Constant,
-    Expression,
     RefusalValue,
     TrapNumber,
     parameters_of,
+    reads,
 )
 from seamir.model.registers import (
     ALL_BITS,
@@ -24,6 +23,7 @@ from seamir.model.registers import (
     NEVER_EXPOSED,
     REGISTERS,
     WIDTH,
+    exposure_mask,
     slice_mask,
 )
 
@@ -110,20 +110,14 @@ def _check_edge_values(plan: Plan) -> Iterator[str]:
     values += [s.value for c in plan.again for s in c.steps if isinstance(s, SetBits)]
     if isinstance(plan.edges.carry, ReturnValue | CallSymbol) and plan.edges.carry.value:
         values.append(plan.edges.carry.value)
-    if any(_reads(value, (TrapNumber, RefusalValue)) for value in values):
+    if any(reads(value, TrapNumber, RefusalValue) for value in values):
         yield "an edge's value is read where there is no such edge"
     refused = None if plan.edges.refused is None else plan.edges.refused.action
     for action in plan.edges.actions:
         if isinstance(action, Trap) or action.value is None:
             continue
-        if _reads(action.value, (TrapNumber,) if action is refused else (RefusalValue,)):
+        if reads(action.value, TrapNumber if action is refused else RefusalValue):
             yield "an edge reads the value of another"
-
-
-def _reads(value: Expression, kinds: tuple[type, ...]) -> bool:
-    if isinstance(value, Binary):
-        return _reads(value.left, kinds) or _reads(value.right, kinds)
-    return isinstance(value, kinds)
 
 
 def _check_loads(plan: Plan) -> Iterator[str]:
@@ -164,7 +158,7 @@ def _check_destroyed(plan: Plan) -> Iterator[str]:
             yield f"output {delivery.name} is in a register that nothing changes"
     if plan.edges.carry is not None and not plan.instruction.sets_carry:
         yield "a carry edge without carry"
-    if (plan.edges.fault is not None or plan.edges.vectors) and not plan.instruction.may_fault:
+    if plan.edges.has_fault and not plan.instruction.may_fault:
         yield "a fault edge without fault"
     for action in plan.edges.actions:
         value = action.value if isinstance(action, ReturnValue | CallSymbol) else None
@@ -178,7 +172,7 @@ def _check_exposure(plan: Plan) -> Iterator[str]:
         if any(load.kind is LoadKind.ZERO for load in plan.loads):
             yield "a register is zeroed and nothing exposes it"
         return
-    mask = sum(1 << REGISTERS[name].number for name in plan.exposed)
+    mask = exposure_mask(plan.exposed)
     selectors = [load for load in plan.loads if load.kind is LoadKind.SELECTOR]
     fills = [fill for load in selectors for fill in load.fills]
     if not any(fill.value == Constant(mask) for fill in fills):

@@ -31,7 +31,7 @@ class CallAssembly:
 
 def has_fault_edge(plan: Plan) -> bool:
     """Whether a fault at the instruction goes on inside the function."""
-    return plan.edges.fault is not None or bool(plan.edges.vectors)
+    return plan.edges.has_fault
 
 
 def call_assembly(plan: Plan, target: Target) -> CallAssembly:

@@ -108,6 +108,11 @@ class Edges:
     refused: Refusal | None = None
 
     @property
+    def has_fault(self) -> bool:
+        """Whether a fault at the instruction goes on inside the function."""
+        return self.fault is not None or bool(self.vectors)
+
+    @property
     def actions(self) -> tuple[Action, ...]:
         """The actions of all edges."""
         refused = None if self.refused is None else self.refused.action

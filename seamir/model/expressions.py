@@ -140,6 +140,13 @@ def parameters_of(value: Expression) -> set[str]:
             return set()
 
 
+def reads(value: Expression, *kinds: type[Expression]) -> bool:
+    """Whether the expression has a part of these kinds, such as TrapNumber."""
+    if isinstance(value, Binary):
+        return reads(value.left, *kinds) or reads(value.right, *kinds)
+    return isinstance(value, kinds)
+
+
 def fold(value: Expression) -> Expression:
     """The expression with constant parts computed and `+ 0`, `| 0`, `<< 0` dropped.
 

@@ -33,9 +33,15 @@ from seamir.model.places import (
     report_idle_preserves,
     report_overlap,
 )
-from seamir.model.registers import NEVER_AN_OPERAND, NEVER_EXPOSED, ONLY_IF_ALLOWED, REGISTERS
+from seamir.model.registers import (
+    NEVER_AN_OPERAND,
+    NEVER_EXPOSED,
+    ONLY_IF_ALLOWED,
+    REGISTERS,
+    exposure_mask,
+)
 from seamir.model.scope import Scope, suggest
-from seamir.model.shapes import ShapeChecker, exposed_registers, exposure_mask
+from seamir.model.shapes import ShapeChecker, exposed_registers
 from seamir.model.values import ValueChecker, substitute
 from seamir.syntax import ast
 

@@ -6,6 +6,7 @@ mask stands for register i).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 WIDTH = 64  # bits in every register
@@ -65,3 +66,8 @@ NEVER_EXPOSED = frozenset({"rax", "rcx", "rsp", "rbp"})
 def slice_mask(low: int, high: int) -> int:
     """The mask of bits `low` to `high`, both included."""
     return ((1 << (high - low + 1)) - 1) << low
+
+
+def exposure_mask(registers: Iterable[str]) -> int:
+    """The mask as the other side takes it: bit i stands for the register of number i."""
+    return sum(1 << REGISTERS[name].number for name in registers)

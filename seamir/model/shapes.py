@@ -250,8 +250,3 @@ def exposed_registers(
     if conduit.status is not None:
         used.add(conduit.status.register)
     return frozenset(used & REGISTERS.keys() - NEVER_EXPOSED)
-
-
-def exposure_mask(registers: frozenset[str]) -> int:
-    """The mask as the other side takes it: bit i stands for the register of number i."""
-    return sum(1 << REGISTERS[name].number for name in registers)
