@@ -59,6 +59,7 @@ class ActionChecker:
         self._declarations = declarations
         self._sink = declarations.sink
         self._permissions = permissions
+        self._lacking: set[str] = set()  # functions that need a permission, reported once each
 
     def edges(self, items: Iterable[ast.Outcome], inherited: Edges, caller: Caller) -> Edges:
         """The inherited edges with those of `items` in their place."""
@@ -175,7 +176,10 @@ class ActionChecker:
         symbol = action.symbol
         if not check_c_name(symbol, "a function", self._sink, ours=False):
             return None
+        if symbol.text in self._lacking:
+            return None
         if symbol.text not in self._permissions.calls:
+            self._lacking.add(symbol.text)
             message = f"calling `{symbol.text}` needs permission"
             help = f"if you trust this file, compile with --allow-call {symbol.text}"
             self._sink.report("E0702", message, symbol.span, help=help)

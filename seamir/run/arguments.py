@@ -217,7 +217,10 @@ class _Reader:
         names = [f"`{item.name}`" for item in missing]
         named = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
         message = f"{named} {'has' if len(missing) == 1 else 'have'} no value"
-        notes = [Note(f"{item.name} is {_type_words(item)}", item.span) for item in missing]
+        placed: dict[tuple[str, int], list[Input]] = {}  # elements are from one place, and alike
+        for item in missing:
+            placed.setdefault((item.argument, item.span.start), []).append(item)
+        notes = [Note(_missing_words(items), items[0].span) for items in placed.values()]
         help = "add " + " ".join(f"{item.name}=VALUE" for item in missing)
         raise SeamError([Diagnostic("E0903", message, None, tuple(notes), help)])
 
@@ -288,6 +291,12 @@ def _parts(values: Sequence[Token]) -> list[list[Token]]:
         else:
             parts[-1].append(token)
     return parts
+
+
+def _missing_words(items: Sequence[Input]) -> str:
+    """What values are missing at one place: one input, or elements of the same type."""
+    kind, more = _type_words(items[0]), len(items) - 1
+    return f"{items[0].name} {f'and {more} more are' if more else 'is'} {kind}"
 
 
 def _type_words(item: Input) -> str:

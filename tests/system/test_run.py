@@ -443,6 +443,14 @@ def test_an_element_is_missing(folder: Path) -> None:
     assert message in done.stderr
 
 
+def test_elements_of_one_place_are_missing(folder: Path) -> None:
+    write(folder, "more.seam", MORE)
+    done = call("run", "more.seam", "LISTED", "pages=1,2", "n=2", cwd=folder, status=2)
+    assert done.stderr.count(": note: ") == 2
+    assert "note: regs.rdx and 1 more are u64\n" in done.stderr
+    assert "note: more[0] and 1 more are " in done.stderr
+
+
 EXPOSED = """\
 attempt 2
     rax  0x0
