@@ -363,7 +363,7 @@ def run_command(
     Examples:
       seamir run tdx/host.seam TDH.MEM.TRACK tdr=0x1000
       seamir run tdx/host.seam TDH.MEM.TRACK tdr=0x1000 --script 'TDX_OPERAND_BUSY(RCX)'
-      seamir run tdx/host.seam TDH.MNG.RD tdr=0x1000 field=3 --script 'TDX_SUCCESS{r8=7}'
+      seamir run tdx/host.seam tdh_mng_rd tdr=0x1000 field=3 --script 'TDX_SUCCESS{r8=7}'
       seamir run tdx/host.seam TDH.MEM.TRACK tdr=0x1000 --script '#UD' --json
     """
     from seamir import run
