@@ -48,6 +48,12 @@ def flags_of(compiler: str) -> tuple[str, ...]:
     return (*_FLAGS, *(flag for flag in _OPTIONAL_FLAGS if _knows(compiler, flag)))
 
 
+@cache
+def scrubs(compiler: str) -> bool:
+    """Whether the compiler has functions that leave no value in registers."""
+    return _knows(compiler, "-fzero-call-used-regs=all-gpr")
+
+
 def _knows(compiler: str, flag: str) -> bool:
     done = subprocess.run(
         [compiler, "-Werror", flag, "-x", "c", "-c", "-o", "/dev/null", "-"],

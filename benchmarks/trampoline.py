@@ -32,7 +32,7 @@ VMFAILINVALID = 0x8000FF00FFFF0000
 SW_ERROR = 0x8000FF0000000000
 
 STRUCTURE = """\
-struct tdx_module_args {
+struct twin_args {
 	u64 rcx, rdx, r8, r9, r10, r11;
 	u64 r12, r13, r14, r15, rbx, rdi, rsi;
 };"""
@@ -66,7 +66,7 @@ def trampoline_for(plan: Plan, needed: set[str]) -> Trampoline:
 
 def declaration(trampoline: Trampoline) -> str:
     """The prototype of a variant."""
-    return f"u64 {trampoline.name}(u64 fn, struct tdx_module_args *args);"
+    return f"u64 {trampoline.name}(u64 fn, struct twin_args *args);"
 
 
 def assembly(trampoline: Trampoline, target: Target) -> str:

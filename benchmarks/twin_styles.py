@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 from benchmarks.trampoline import SW_ERROR, VMFAILINVALID, Trampoline, trampoline_for
 from benchmarks.twin_writer import Twin, TwinError, hexadecimal
-from seamir.ir.leaf import Plan, Returns, ReturnValue
+from seamir.ir.leaf import Load, Plan, Returns, ReturnValue
 from seamir.llvm.constraints import has_fault_edge
 from seamir.model.entities import Action
-from seamir.model.expressions import Constant, evaluate
-from seamir.model.registers import ABI_ORDER, ALL_BITS
+from seamir.model.expressions import evaluate, possible
+from seamir.model.registers import ABI_ORDER, ALL_BITS, CARRY_FLAG
 from seamir.targets import Target
 
 # GCC's constraint letters; the other registers are bound to variables.
 _LETTERS = {"rax": "a", "rbx": "b", "rcx": "c", "rdx": "d", "rsi": "S", "rdi": "D"}
+_CARRY = "carried"  # the variable that takes the carry flag as an output
 
 
 class InlineTwin(Twin):
@@ -25,6 +26,8 @@ class InlineTwin(Twin):
         if has_fault_edge(self.plan):
             self.outputs.add("rax")
         names = sorted({*self.outputs, *self.loaded}, key=lambda name: ABI_ORDER[name])
+        if self.plan.returns_carry:
+            self._line(f"u8 {_CARRY};")
         for name in names:
             if name in _LETTERS:
                 self._line(f"u64 {name};")
@@ -38,6 +41,8 @@ class InlineTwin(Twin):
             f'"{"+" if name in self.loaded else "="}{_LETTERS.get(name, "r")}"({name})'
             for name in sorted(self.outputs, key=order)
         ]
+        if self.plan.returns_carry:
+            outputs.append(f'[carried]"=q"({_CARRY})')
         only_read = sorted(set(self.loaded) - self.outputs, key=order)
         inputs = [f'"{_LETTERS.get(name, "r")}"({name})' for name in only_read]
         clobbers = sorted(self.plan.destroyed - self.outputs, key=order)
@@ -49,8 +54,12 @@ class InlineTwin(Twin):
         for name in self.loaded:
             self._line(f"{name} = op_{name};")
 
-    def _instruction(self) -> str:
-        return "771: .byte " + ", ".join(f"0x{byte:02x}" for byte in self.plan.instruction.code)
+    def _instruction(self) -> list[str]:
+        code = ", ".join(f"0x{byte:02x}" for byte in self.plan.instruction.code)
+        return [f"771: .byte {code}", *(["setc %[carried]"] if self.plan.returns_carry else [])]
+
+    def _register(self, name: str) -> str:
+        return f"(u64){_CARRY}" if name == CARRY_FLAG else name
 
     def _fixup(self, label: str) -> list[str]:
         return [
@@ -74,7 +83,7 @@ class GotoTwin(InlineTwin):
 
     def _attempt(self) -> None:
         self._load()
-        text, labels = [self._instruction()], []
+        text, labels = self._instruction(), []
         if has_fault_edge(self.plan):
             text += self._fixup("%l[fault]")
             labels.append("fault")
@@ -106,13 +115,12 @@ class FlagsTwin(InlineTwin):
         self.carry, self.fault = plan.edges.carry is not None, has_fault_edge(plan)
         if self.carry and self.fault:
             load = plan.load("rax")
-            value = load.value if load is not None else None
-            if not isinstance(value, Constant) or value.value > ALL_BITS - 256:
+            if load is None or not _is_below(load, ALL_BITS - 256):
                 raise TwinError(f"{plan.symbol}: carry and fault cannot be told apart")
 
     def _attempt(self) -> None:
         self._load()
-        text = [self._instruction()]
+        text = self._instruction()
         if self.fault and not self.carry:
             text.append("clc")  # CF is the other side's
         if self.fault:
@@ -142,6 +150,11 @@ class FlagsTwin(InlineTwin):
         return [*text, "772:", *away, ".popsection", *self._fixup("773b")]
 
 
+def _is_below(load: Load, limit: int) -> bool:
+    """Whether a register is known to be loaded with a value below the limit."""
+    return possible(load.value).bits < limit
+
+
 class NearFlagsTwin(FlagsTwin):
     """The same with the code for a fault inside the function, where emulators find it."""
 
@@ -155,33 +168,35 @@ class StructTwin(Twin):
 
     def __init__(self, plan: Plan, target: Target) -> None:
         super().__init__(plan, target)
+        if plan.returns_carry:
+            raise TwinError(f"{plan.symbol}: the routine keeps the carry flag to itself")
         try:
             self.trampoline: Trampoline = trampoline_for(plan, self.read)
         except ValueError as error:
             raise TwinError(str(error)) from error
 
     def _register(self, name: str) -> str:
-        return "ret" if name == "rax" else f"args.{name}"
+        return "twin_ret" if name == "rax" else f"twin_args.{name}"
 
     def _declare(self) -> None:
-        self._line("__attribute__((unused)) u64 ret;")
-        self._line("struct tdx_module_args args;")
+        self._line("__attribute__((unused)) u64 twin_ret;")
+        self._line("struct twin_args twin_args;")
 
     def _attempt(self) -> None:
         fields = [f".{name} = op_{name}" for name in self.loaded if name != "rax"]
         rax = "op_rax" if "rax" in self.loaded else "0"
-        self._line(f"args = (struct tdx_module_args){{ {', '.join(fields) or '0'} }};")
-        self._line(f"ret = {self.trampoline.name}({rax}, &args);")
+        self._line(f"twin_args = (struct twin_args){{ {', '.join(fields) or '0'} }};")
+        self._line(f"twin_ret = {self.trampoline.name}({rax}, &twin_args);")
         if self._is_plain():
             return
         if self.plan.edges.carry is not None:
-            self._line(f"if (unlikely(ret == {hexadecimal(VMFAILINVALID)})) {{")
+            self._line(f"if (unlikely(twin_ret == {hexadecimal(VMFAILINVALID)})) {{")
             self._action(self.plan.edges.carry)
             self._line("}")
         if has_fault_edge(self.plan):
-            masked = f"(ret & {hexadecimal(ALL_BITS & ~0xFF)})"
+            masked = f"(twin_ret & {hexadecimal(ALL_BITS & ~0xFF)})"
             self._line(f"if (unlikely({masked} == {hexadecimal(SW_ERROR)})) {{")
-            self._line("__attribute__((unused)) const u64 vector = ret & 0xff;")
+            self._line("__attribute__((unused)) const u64 vector = twin_ret & 0xff;")
             self._fault_actions()
             self._line("}")
 
@@ -190,7 +205,9 @@ class StructTwin(Twin):
         plan, edges = self.plan, self.plan.edges
         if edges.vectors or any(delivery.keep for delivery in plan.deliveries):
             return False
-        if plan.returns is Returns.NOTHING or plan.status.register != "rax":
+        if plan.returns is not Returns.STATUS or plan.status is None:
+            return False
+        if plan.status.register != "rax":
             return False
         statuses = [VMFAILINVALID, *(SW_ERROR | vector for vector in range(32))]
         matches = [match for clause in plan.again for match in clause.matches]

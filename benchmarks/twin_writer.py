@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from seamir.emit.c_names import c_type, declare, pointer_to
+from seamir.emit.c_names import c_type, declare
+from seamir.emit.header import declare_argument
 from seamir.emit.header_types import result_tag
 from seamir.ir.leaf import (
-    Argument,
     ArgumentKind,
+    Bits,
     CallSymbol,
     CarryRegister,
     Check,
     Delivery,
+    Input,
     Plan,
     Returns,
     ReturnValue,
@@ -20,8 +23,14 @@ from seamir.ir.leaf import (
     Trap,
 )
 from seamir.model.entities import Action
-from seamir.model.expressions import Binary, Constant, Expression, ParameterValue
-from seamir.model.registers import ALL_BITS, slice_mask
+from seamir.model.expressions import (
+    Binary,
+    Constant,
+    Expression,
+    ParameterValue,
+    RefusalValue,
+)
+from seamir.model.registers import ALL_BITS, CARRY_FLAG, slice_mask
 from seamir.model.statuses import Match, StatusTest
 from seamir.model.types import BUILTIN_TYPES
 from seamir.targets import Target
@@ -44,7 +53,10 @@ class Twin:
             for step in clause.steps
         }
         self.loaded = [load.register for load in plan.loads]
-        self.read = {plan.status.register} | {d.place.register for d in plan.deliveries}
+        places = [d.place for d in plan.deliveries]
+        places += [plan.status] if plan.status is not None else []
+        places += [plan.edges.refused.place] if plan.edges.refused is not None else []
+        self.read = {place.register for place in places} - {CARRY_FLAG}
         self.read |= {
             step.register
             for clause in plan.again
@@ -57,9 +69,15 @@ class Twin:
     def write(self) -> str:
         """The function."""
         plan = self.plan
-        self._declare_inputs()
+        checked = {check.input for check in plan.checks}
+        for item in plan.inputs:
+            if item.name in checked:
+                self._declare_input(item)
         for check in plan.checks:
             self._check(check)
+        for item in plan.inputs:
+            if item.name not in checked:
+                self._declare_input(item)
         for load in plan.loads:
             constant = "" if load.register in self.changed else "const "
             self._line(f"{constant}u64 op_{load.register} = {self._value(load.value)};")
@@ -69,6 +87,7 @@ class Twin:
         if plan.again:
             self._line("for (;;) {")
         self._attempt()
+        self._refused()
         if plan.again:
             self._ask_again()
             self._line("break;")
@@ -82,30 +101,52 @@ class Twin:
 
     def _head(self) -> str:
         plan = self.plan
-        kinds = {Returns.STATUS: "u64", Returns.NOTHING: "void"}
-        head = kinds.get(plan.returns, f"struct {result_tag(plan)}")
+        head = f"u64 {plan.symbol}"
+        if plan.returns is Returns.STATUS_AND_VALUE:
+            head = f"struct {result_tag(plan)} {plan.symbol}"
+        elif plan.returns is Returns.VALUE:
+            head = declare(c_type(plan.deliveries[0].type), plan.symbol)
+        elif plan.returns in (Returns.NO_STATUS, Returns.NOTHING):
+            head = f"void {plan.symbol}"
         section = "" if plan.section == ".text" else f'__attribute__((section("{plan.section}"))) '
-        parameters = ", ".join(declare(_type(plan, a), a.name) for a in plan.arguments)
-        return f"{section}{head} {plan.symbol}({parameters or 'void'})"
+        scrub = "SCRUBBED " if plan.scrub else ""
+        parameters = ", ".join(declare_argument(plan, argument) for argument in plan.arguments)
+        return f"{scrub}{section}{head}({parameters or 'void'})"
 
     # -- before the call
 
-    def _declare_inputs(self) -> None:
-        for item in self.plan.inputs:
-            source = item.argument
-            if item.offset is not None:
-                source = f"*{source}"
-                if self.plan.struct is not None:
-                    source = f"{item.argument}->{self._member(item.offset)}"
-            cast = {"sign": "(u64)(s64)", "zero": "(u64)", "none": "(u64)"}[item.type.extension]
-            self._line(f"const u64 in_{item.name} = {cast}{source};")
+    def _declare_input(self, item: Input) -> None:
+        source = item.argument
+        if item.offset is not None:
+            # A member of a layout may be wider than the value in it.
+            source = f"({c_type(item.type)}){self._object(item.argument, item.offset)}"
+        cast = {"sign": "(u64)(s64)", "zero": "(u64)", "none": "(u64)"}[item.type.extension]
+        value = f"{cast}{source}"
+        if item.bound is not None:
+            count = self._input(item.bound.count)
+            value = f"{count} > {item.bound.index} ? {value} : {hexadecimal(item.bound.otherwise)}"
+        self._line(f"const u64 {self._input(item.name)} = {value};")
 
-    def _member(self, offset: int) -> str:
-        assert self.plan.struct is not None
-        return next(m.name for m in self.plan.struct.members if m.offset == offset)
+    def _input(self, name: str) -> str:
+        """The variable of an input: `in_tdr`, and `in_pages_0_` for `pages[0]`."""
+        return "in_" + re.sub(r"\W", "_", name)
+
+    def _object(self, name: str, offset: int) -> str:
+        """What lies so many bytes from where an argument points to."""
+        argument, struct = self.plan.argument(name), self.plan.struct
+        assert argument is not None
+        if argument.layout is not None:
+            return f"{name}->{next(m.name for m in argument.layout.members if m.offset == offset)}"
+        if argument.kind is ArgumentKind.STRUCT and struct is not None:
+            member = max((m for m in struct.members if m.offset <= offset), key=lambda m: m.offset)
+            index = (offset - member.offset) // (member.type.width // 8)
+            return f"{name}->{member.name}" + (f"[{index}]" if member.length is not None else "")
+        if argument.length is not None:
+            return f"{name}[{offset // (argument.type.width // 8)}]"
+        return f"*{name}"
 
     def _check(self, check: Check) -> None:
-        promise, value = check.promise, f"in_{check.input}"
+        promise, value = check.promise, self._input(check.input)
         root, signed = BUILTIN_TYPES[promise.c_base], promise.low < 0
         number = f"(s64){value}" if signed else value
         tests = []
@@ -135,10 +176,10 @@ class Twin:
         if isinstance(value, Constant):
             return hexadecimal(value.value)
         if isinstance(value, ParameterValue):
-            return f"in_{value.name}"
+            return self._input(value.name)
         if isinstance(value, Binary):
             return f"({self._value(value.left)} {value.operator} {self._value(value.right)})"
-        return "vector"
+        return "refusal" if isinstance(value, RefusalValue) else "vector"
 
     # -- the call, by style
 
@@ -157,8 +198,8 @@ class Twin:
 
     # -- after it
 
-    def _take(self, register: str, low: int, high: int, signed: bool = False) -> str:
-        value = self._register(register)
+    def _take(self, place: Bits, signed: bool = False) -> str:
+        value, low, high = self._register(place.register), place.low, place.high
         if (low, high) == (0, 63):
             return value
         if signed:
@@ -166,8 +207,19 @@ class Twin:
         return f"({value} >> {low} & {hexadecimal(slice_mask(0, high - low))})"
 
     def _status(self) -> str:
-        place = self.plan.status
-        return self._take(place.register, place.low, place.high)
+        """The status; what asks for it is there only if there is one."""
+        assert self.plan.status is not None
+        return self._take(self.plan.status)
+
+    def _refused(self) -> None:
+        refused = self.plan.edges.refused
+        if refused is None:
+            return
+        self._line(f"if (unlikely({self._take(refused.place)} != {hexadecimal(refused.value)})) {{")
+        found = self._take(refused.place)
+        self._line(f"__attribute__((unused)) const u64 refusal = {found};")
+        self._action(refused.action)
+        self._line("}")
 
     def _matches(self, matches: Sequence[Match]) -> str:
         tests = [
@@ -214,15 +266,14 @@ class Twin:
             return
         returned = "0"
         for delivery in self.plan.deliveries:
-            place = delivery.place
-            value = self._take(place.register, place.low, place.high, delivery.type.signed)
+            value = self._take(delivery.place, delivery.type.signed)
             if delivery.test is not None:
                 value = f"({self._holds(delivery.test)} ? {value} : 0)"
             if delivery.argument is None:
                 returned = value
             else:
                 self._store(delivery, value)
-        self._return(self._status(), returned)
+        self._return(None, returned)
 
     def _deliver_zeros(self) -> None:
         for delivery in self.plan.deliveries:
@@ -230,19 +281,26 @@ class Twin:
                 self._store(delivery, "0")
 
     def _store(self, delivery: Delivery, value: str) -> None:
-        pointer = delivery.argument
-        struct = self.plan.struct
-        place = f"*{pointer}" if struct is None else f"{pointer}->{self._member(delivery.offset)}"
-        condition = f"if ({pointer}) " if delivery.optional else ""
+        assert delivery.argument is not None
+        place = self._object(delivery.argument, delivery.offset)
+        condition = f"if ({delivery.argument}) " if delivery.optional else ""
         self._line(f"{condition}{place} = ({c_type(delivery.type)})({value});")
 
-    def _return(self, status: str, value: str) -> None:
-        if self.plan.returns is Returns.STATUS_AND_VALUE:
-            kind = c_type(self.plan.deliveries[0].type)
-            tag = result_tag(self.plan)
-            self._line(f"return (struct {tag}){{ {status}, ({kind})({value}) }};")
-        elif self.plan.returns is Returns.STATUS:
+    def _return(self, status: str | None, value: str) -> None:
+        """Returns what the function does; `status` None stands for that of the call."""
+        returns = self.plan.returns
+        if returns in (Returns.STATUS_AND_VALUE, Returns.STATUS):
+            status = self._status() if status is None else status
+        if returns in (Returns.STATUS_AND_VALUE, Returns.VALUE):
+            value = f"({c_type(self.plan.deliveries[0].type)})({value})"
+        if returns is Returns.STATUS_AND_VALUE:
+            self._line(f"return (struct {result_tag(self.plan)}){{ {status}, {value} }};")
+        elif returns is Returns.STATUS:
             self._line(f"return {status};")
+        elif returns is Returns.VALUE:
+            self._line(f"return {value};")
+        elif returns is Returns.NO_STATUS:
+            self._line("return;")
 
     # -- edges
 
@@ -268,13 +326,6 @@ class Twin:
             self._action(action)
             self._line("}")
         self._action(self.plan.edges.fault)
-
-
-def _type(plan: Plan, argument: Argument) -> str:
-    if argument.kind is ArgumentKind.STRUCT and plan.struct is not None:
-        return f"struct {plan.struct.name} *"
-    spelling = c_type(argument.type)
-    return spelling if argument.kind is ArgumentKind.VALUE else pointer_to(spelling)
 
 
 def hexadecimal(value: int) -> str:

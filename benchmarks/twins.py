@@ -14,11 +14,14 @@ writes build/host.h and build/host_flags.c. Three styles:
 (One more, the style of March 2024, is written by hand in before.c.)
 
 A twin includes the generated header, so signatures and structures are those of seamir, and it does
-all that a plan says: checks, retry and resume clauses with their nesting, conditions, `optional`,
-`keep`, delivery in pointers, structures and registers, carry and fault edges with every action.
-What a style cannot say is a TwinError: RBP as an operand (all), registers outside Linux's
-structure and edges that Linux's software statuses do not tell apart from an answer (struct), an
-RAX that is not constant where carry and fault are to be told apart (flags).
+all that a plan says: checks, arrays and layouts, retry and resume clauses with their nesting,
+conditions, `optional`, `keep`, delivery in pointers, structures and registers, carry, fault and
+refused edges with every action. Exposure masks are loads like others. `scrub` is an attribute of
+the function, which gcc 11 and clang 15 know and older ones do without.
+
+What a style cannot say is a TwinError, and `sayable` leaves those plans out: RBP as an operand or
+clobber (all), registers outside Linux's structure and the carry flag as an output (struct), an RAX
+of any value where carry and fault are to be told apart (flags).
 
 C compilers differ in what they make of it. gcc 12 miscompiles `asm goto` with outputs inside
 retry loops, and clang before 17 does not define outputs on the edges, so asm_goto is right with
@@ -37,11 +40,38 @@ from benchmarks.trampoline import STRUCTURE, assembly, declaration
 from benchmarks.twin_styles import WRITERS, StructTwin
 from benchmarks.twin_writer import TwinError
 from seamir.ir.leaf import Plan
+from seamir.model.types import Layout
 from seamir.targets import Target
 
-__all__ = ["STYLES", "TwinError", "twin", "write_twins"]
+__all__ = ["STYLES", "TwinError", "sayable", "twin", "write_twins"]
 
 STYLES = ("struct", "asm_goto", "flags")
+
+
+_PROLOGUE = """\
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#if __has_attribute(zero_call_used_regs)
+#define SCRUBBED __attribute__((zero_call_used_regs("all-gpr")))
+#else
+#define SCRUBBED
+#endif
+"""
+
+
+def sayable(
+    plans: Sequence[Plan], target: Target, styles: Sequence[str]
+) -> tuple[list[Plan], list[str]]:
+    """The plans that every one of the styles can say, and what was in the way of the others."""
+    said, reasons = [], []
+    for plan in plans:
+        try:
+            for style in styles:
+                WRITERS[style](plan, target)
+        except TwinError as error:
+            reasons.append(str(error))
+        else:
+            said.append(plan)
+    return said, reasons
 
 
 def twin(plans: Sequence[Plan], target: Target, header: str, style: str) -> str:
@@ -49,13 +79,8 @@ def twin(plans: Sequence[Plan], target: Target, header: str, style: str) -> str:
     writers = [WRITERS[style](plan, target) for plan in plans]
     functions = [writer.write() for writer in writers]
     called = sorted({symbol for writer in writers for symbol in writer.called})
-    lines = [
-        f'#include "{header}"',
-        "",
-        "#define unlikely(x) __builtin_expect(!!(x), 0)",
-        "",
-        *(f"void {symbol}(void);" for symbol in called),
-    ]
+    lines = [f'#include "{header}"', "", _PROLOGUE, *map(_definition, _foreign(plans))]
+    lines += [f"void {symbol}(void);" for symbol in called]
     if style == "struct":
         found = {w.trampoline.name: w.trampoline for w in writers if isinstance(w, StructTwin)}
         lines += ["", STRUCTURE, "", *(declaration(t) for t in found.values()), ""]
@@ -63,17 +88,39 @@ def twin(plans: Sequence[Plan], target: Target, header: str, style: str) -> str:
     return "\n".join([*lines, "", *functions])
 
 
+def _foreign(plans: Sequence[Plan]) -> list[Layout]:
+    """The structures that the header leaves to others to define."""
+    layouts = [argument.layout for plan in plans for argument in plan.arguments]
+    found = {layout.name: layout for layout in layouts if layout is not None and layout.extern}
+    return list(found.values())
+
+
+def _definition(layout: Layout) -> str:
+    """A structure that has the registers of a layout where the header expects them."""
+    lines, end = [f"struct {layout.name} {{"], 0
+    for member in sorted(layout.members, key=lambda member: member.offset):
+        if member.offset > end:
+            lines.append(f"\tu64 gap_{end}[{(member.offset - end) // 8}];")
+        lines.append(f"\tu64 {member.name};")
+        end = member.offset + 8
+    return "\n".join([*lines, "};", f"SEAMIR_CHECK_{layout.name.upper()};", ""])
+
+
 def write_twins(
     program: seamir.Program, folder: Path, styles: Sequence[str] = STYLES
 ) -> list[Path]:
-    """Writes the header and a C file a style into `folder`; returns the C files."""
+    """Writes the header and a C file a style into `folder`; returns the C files.
+
+    All have the same functions: those that each of the styles can say.
+    """
     compilation = seamir.compile(program, emit=("header",))
     folder.mkdir(parents=True, exist_ok=True)
     stem, written = compilation.stem, []
     (folder / f"{stem}.h").write_bytes(compilation.outputs["header"].data)
+    plans, _ = sayable(compilation.plans, compilation.target, styles)
     for style in styles:
         path = folder / f"{stem}_{style}.c"
-        path.write_text(twin(compilation.plans, compilation.target, f"{stem}.h", style))
+        path.write_text(twin(plans, compilation.target, f"{stem}.h", style))
         written.append(path)
     return written
 
