@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -38,8 +39,13 @@ def major(compiler: str) -> int:
 
 def command(compiler: str, source: Path, output: Path, *, debug: bool = False) -> list[str]:
     """The command that compiles a file of C for the kernel, with DWARF if `debug`."""
+    return [*command_for_all(compiler, [source], debug=debug), "-o", str(output)]
+
+
+def command_for_all(compiler: str, sources: Sequence[Path], *, debug: bool = False) -> list[str]:
+    """The same for several files, each to an object in the present folder."""
     flags = [*flags_of(compiler), *(["-g"] if debug else [])]
-    return [compiler, *flags, "-c", str(source), "-o", str(output)]
+    return [compiler, *flags, "-c", *map(str, sources)]
 
 
 @cache

@@ -62,13 +62,16 @@ def columns(folder: Path) -> dict[str, Sizes]:
 
 
 def table_of(found: Mapping[str, Sizes]) -> str:
-    """A row a compiler and style: totals of the wrappers, of what they call, and one wrapper."""
-    wrappers = set(found["seamir"])
+    """A row a compiler and style: totals of the wrappers, of what they call, and one wrapper.
+
+    The totals are over the wrappers that are in every row: twins lack what C cannot say.
+    """
+    everywhere = set.intersection(*(set(sizes) for sizes in found.values()))
     example = "tdh_mem_page_remove"
     rows = []
     for name, sizes in found.items():
-        own = [size for function, size in sizes.items() if function in wrappers]
-        others = [size for function, size in sizes.items() if function not in wrappers]
+        own = [size for function, size in sizes.items() if function in everywhere]
+        others = [size for function, size in sizes.items() if function not in found["seamir"]]
         rows.append(
             [
                 name,

@@ -43,7 +43,7 @@ from seamir.ir.leaf import Plan
 from seamir.model.types import Layout
 from seamir.targets import Target
 
-__all__ = ["STYLES", "TwinError", "sayable", "twin", "write_twins"]
+__all__ = ["STYLES", "TwinError", "sayable", "twin", "write_joined", "write_twins"]
 
 STYLES = ("struct", "asm_goto", "flags")
 
@@ -74,12 +74,13 @@ def sayable(
     return said, reasons
 
 
-def twin(plans: Sequence[Plan], target: Target, header: str, style: str) -> str:
-    """The C source of the plans' functions; it includes `header`, the generated one."""
+def twin(plans: Sequence[Plan], target: Target, headers: Sequence[str], style: str) -> str:
+    """The C source of the plans' functions; it includes `headers`, the generated ones."""
     writers = [WRITERS[style](plan, target) for plan in plans]
     functions = [writer.write() for writer in writers]
     called = sorted({symbol for writer in writers for symbol in writer.called})
-    lines = [f'#include "{header}"', "", _PROLOGUE, *map(_definition, _foreign(plans))]
+    lines = [f'#include "{header}"' for header in headers]
+    lines += ["", _PROLOGUE, *map(_definition, _foreign(plans))]
     lines += [f"void {symbol}(void);" for symbol in called]
     if style == "struct":
         found = {w.trampoline.name: w.trampoline for w in writers if isinstance(w, StructTwin)}
@@ -113,14 +114,25 @@ def write_twins(
 
     All have the same functions: those that each of the styles can say.
     """
-    compilation = seamir.compile(program, emit=("header",))
+    return write_joined([program], folder, styles, program.stem)
+
+
+def write_joined(
+    programs: Sequence[seamir.Program], folder: Path, styles: Sequence[str], stem: str
+) -> list[Path]:
+    """The same for several programs, with their headers and one C file a style for all."""
+    compilations = [seamir.compile(program, emit=("header",)) for program in programs]
     folder.mkdir(parents=True, exist_ok=True)
-    stem, written = compilation.stem, []
-    (folder / f"{stem}.h").write_bytes(compilation.outputs["header"].data)
-    plans, _ = sayable(compilation.plans, compilation.target, styles)
+    for compilation in compilations:
+        header = compilation.outputs["header"].data
+        (folder / f"{compilation.stem}.h").write_bytes(header)
+    headers = [f"{compilation.stem}.h" for compilation in compilations]
+    target = compilations[0].target
+    plans, _ = sayable([plan for c in compilations for plan in c.plans], target, styles)
+    written = []
     for style in styles:
         path = folder / f"{stem}_{style}.c"
-        path.write_text(twin(plans, compilation.target, f"{stem}.h", style))
+        path.write_text(twin(plans, target, headers, style))
         written.append(path)
     return written
 

@@ -42,7 +42,7 @@ def compile_twin(
     header = f"{compilation.stem}.h"
     (folder / header).write_bytes(compilation.outputs["header"].data)
     source, output = folder / "twin.c", folder / "twin.o"
-    source.write_text(twins.twin(plans, compilation.target, header, style))
+    source.write_text(twins.twin(plans, compilation.target, [header], style))
     command = compilers.command(compiler, source, output, debug=True)
     strict = [*command, "-Wall", "-Wextra", "-Werror"]
     done = subprocess.run(strict, capture_output=True, text=True, check=False)
@@ -111,4 +111,4 @@ def test_what_a_style_cannot_say_is_an_error() -> None:
     plan = next(plan for plan in compilation.plans if "rbp" in plan.destroyed)
     for style in STYLES:
         with pytest.raises(twins.TwinError, match="RBP"):
-            twins.twin([plan], compilation.target, "x.h", style)
+            twins.twin([plan], compilation.target, ["x.h"], style)
