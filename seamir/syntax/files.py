@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -113,12 +114,18 @@ def find_named(name: str, include: Sequence[str]) -> tuple[Path, str]:
                 if _exists(folder / name):
                     return folder / name, name
     message = f"there is no file `{name}`, here, in an -I folder or in the library"
-    raise fail("E0101", message, help=_library_help())
+    raise fail("E0101", message, help=_library_help(name))
 
 
-def _library_help() -> str:
+def _library_help(wanted: str) -> str:
+    """The library's file that was meant, or all of them."""
     folder = library_folder()
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.seam"))
+    near = [name for name in names if Path(name).name == wanted]
+    if not near and len(wanted) < 64:  # comparing is slow
+        near = get_close_matches(wanted, names, n=1, cutoff=0.75)
+    if near:
+        return f"did you mean `{near[0]}`?"
     return "the library has " + ", ".join(names)
 
 
@@ -153,7 +160,7 @@ def find_import(
             raise fail("E0111", message, where)
         return candidate, path
     message = f'there is no file "{path}" below this file\'s folder, an -I folder or the library'
-    raise fail("E0109", message, where, help=_library_help())
+    raise fail("E0109", message, where, help=_library_help(path))
 
 
 def _is_below(path: Path, folder: Path) -> bool:
