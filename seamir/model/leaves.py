@@ -43,6 +43,7 @@ from seamir.model.registers import (
 from seamir.model.scope import Scope, suggest
 from seamir.model.shapes import ShapeChecker, exposed_registers
 from seamir.model.values import ValueChecker, substitute
+from seamir.source import Span
 from seamir.syntax import ast
 
 # All that a leaf can give away but RBP, about which it has to say something then.
@@ -270,9 +271,11 @@ class LeafChecker:
         places = tuple(output.place for output in outputs)
         exposed = exposed_registers(conduit, operands, places) if conduit.exposes else frozenset()
         returned = {output.place.register: output.span for output in outputs}
+        own: dict[str, Span] = {}
         for clause in item.clauses:
             if isinstance(clause, ast.Clobbers):
-                clobbers |= set(expand_registers(clause.registers, self._sink))
+                own |= expand_registers(clause.registers, self._sink)
+        clobbers |= own.keys()
         for clause in item.clauses:
             if not isinstance(clause, ast.Preserves):
                 continue
@@ -285,6 +288,10 @@ class LeafChecker:
                 if name in returned:
                     notes = [("the output is here", returned[name])]
                     message = f"{name} returns an output, so it is not preserved"
+                    self._sink.report("E0405", message, span, notes=notes)
+                elif name in own:
+                    notes = [("it is said here", own[name])]
+                    message = f"{name} is clobbered, so it is not preserved"
                     self._sink.report("E0405", message, span, notes=notes)
                 elif name in exposed:
                     message = f"{name} is exposed, so the other side may change it"
