@@ -14,7 +14,7 @@ LINK = re.compile(r"\]\(#([^)\s]+)\)")
 HEADING = re.compile(r"(?m)^#+ (.+)$")
 IMPORTS = 'import "tdx/types.seam";\nimport "tdx/conduits.seam";\n'
 STRANGE = r"<b> | a\|b `x` [a](http://x.org) _y_ $z$ {{s}}"
-SHOWN = r"\<b\> \| a\\\|b \`x\` \[a\](`http://x.org`) \_y\_ `$z$` \{\{s\}\}"
+SHOWN = r"\<b\> \| a\\\|b `x` \[a\](`http://x.org`) \_y\_ `$z$` \{\{s\}\}"
 
 
 def page_of(text: str) -> str:
