@@ -159,7 +159,7 @@ def measure_many(folder: Path, leaves: int) -> str:
 
 
 def _large_row(name: str, usage: Usage, ours: Usage) -> list[str]:
-    leaves = int(name.split()[-1].replace(",", ""))
+    leaves = int(name.rsplit(maxsplit=1)[-1].replace(",", ""))
     ratio = "" if name.startswith("seamir") else f"{ours.seconds / usage.seconds:.2f}"
     milliseconds = 1000 * usage.seconds / leaves
     return [name, f"{usage.seconds:.1f}", f"{milliseconds:.2f}", f"{usage.megabytes:.0f}", ratio]

@@ -6,12 +6,16 @@ on operands it cannot place.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from seamir.ir.leaf import Plan
 from seamir.llvm.parking import park
 from seamir.model.registers import ABI_ORDER, CARRY_FLAG, REGISTERS
 from seamir.targets import Target
+
+# What LLVM's text has no letter for between quotes.
+_SPECIAL = re.compile(r'[^ -~]|["\\]')
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,6 @@ def _text(plan: Plan, target: Target, labels: dict[str, str], outputs: tuple[str
 
 def escape(text: str) -> str:
     """The text as LLVM writes it between quotes."""
-    return "".join(
-        c
-        if 32 <= ord(c) < 127 and c not in '"\\'
-        else "".join(f"\\{b:02X}" for b in c.encode("utf-8", "replace"))
-        for c in text
+    return _SPECIAL.sub(
+        lambda found: "".join(f"\\{b:02X}" for b in found[0].encode("utf-8", "replace")), text
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from seamir.ir.leaf import Plan
-from seamir.llvm.extensions import DebugLocation, add_module_flag
+from seamir.llvm.extensions import DebugNode, add_module_flag
 from seamir.source import Source, Span
 
 PRODUCER = "seamir"
@@ -48,42 +48,37 @@ class DebugInfo:
 
     def function(self, plan: Plan) -> FunctionLines:
         """The lines of a function, whose entry is at the line that defines the wrapper."""
-        subprogram = self._module.add_debug_info(
-            "DISubprogram",
-            {
-                "name": plan.symbol,
-                "file": self._file(plan.span.source),
-                "line": plan.span.line,
-                "scopeLine": plan.span.line,
-                "type": self._type,
-                "spFlags": ir.DIToken("DISPFlagDefinition | DISPFlagOptimized"),
-                "unit": self._unit,
-            },
-            is_distinct=True,
-        )
+        line, file = plan.span.line, self._file(plan.span.source).get_reference()
+        words = [
+            f'file: {file}, line: {line}, name: "{plan.symbol}", scopeLine: {line}',
+            "spFlags: DISPFlagDefinition | DISPFlagOptimized",
+            f"type: {self._type.get_reference()}, unit: {self._unit.get_reference()}",
+        ]
+        subprogram = DebugNode(self._module, f"distinct !DISubprogram({', '.join(words)})")
         return FunctionLines(self, subprogram, plan.span.source)
 
-    def part(self, subprogram: ir.DIValue, source: Source) -> ir.DIValue:
+    def part(self, subprogram: DebugNode, source: Source) -> DebugNode:
         """The part of a function that is in another file than its entry."""
-        return self._module.add_debug_info(
-            "DILexicalBlockFile",
-            {"scope": subprogram, "file": self._file(source), "discriminator": 0},
-        )
+        file, scope = self._file(source).get_reference(), subprogram.get_reference()
+        text = f"!DILexicalBlockFile(discriminator: 0, file: {file}, scope: {scope})"
+        return DebugNode(self._module, text)
 
-    def location(self, scope: ir.DIValue, span: Span) -> DebugLocation:
+    def location(self, scope: DebugNode, span: Span) -> DebugNode:
         """The place of a span; `scope` is a function or a part of one."""
-        return DebugLocation(self._module, *span.source.position(span.start), scope)
+        line, column = span.source.position(span.start)
+        place = f"column: {column}, line: {line}, scope: {scope.get_reference()}"
+        return DebugNode(self._module, f"!DILocation({place})")
 
 
 class FunctionLines:
     """Places of one function's instructions; `subprogram` is its entry."""
 
-    def __init__(self, info: DebugInfo, subprogram: ir.DIValue, source: Source) -> None:
+    def __init__(self, info: DebugInfo, subprogram: DebugNode, source: Source) -> None:
         self._info, self.subprogram = info, subprogram
         self._scopes = {source: subprogram}
-        self._locations: dict[Span, DebugLocation] = {}
+        self._locations: dict[Span, DebugNode] = {}
 
-    def at(self, span: Span) -> DebugLocation:
+    def at(self, span: Span) -> DebugNode:
         """The place of a span, which may be in another file than the wrapper."""
         if span not in self._locations:
             source = span.source

@@ -79,8 +79,8 @@ class Function(ir.Function):  # type: ignore[misc]  # llvmlite has no types
                         sorted(self.metadata.items()))  # fmt: skip
 
 
-class DebugLocation:
-    """A `DILocation` of a module, with line and column counted from 1.
+class DebugNode:
+    """A node of a module's debug information, such as "!DILocation(column: 1, line: 2, scope: !3)".
 
     It is the text that llvmlite would make. A module has many of them, and as values of llvmlite,
     which hashes each with all that it refers to, they would take most of its memory and time.
@@ -88,14 +88,13 @@ class DebugLocation:
 
     __slots__ = ("_reference", "_text")
 
-    def __init__(self, module: ir.Module, line: int, column: int, scope: ir.DIValue) -> None:
+    def __init__(self, module: ir.Module, text: str) -> None:
         self._reference = f"!{len(module.metadata)}"
-        place = f"column: {column}, line: {line}, scope: {scope.get_reference()}"
-        self._text = f"{self._reference} = !DILocation({place})"
+        self._text = f"{self._reference} = {text}"
         module.metadata.append(self)
 
     def get_reference(self) -> str:
-        """How instructions refer to it."""
+        """How others refer to it."""
         return self._reference
 
     def __str__(self) -> str:

@@ -56,9 +56,8 @@ class ChildFinder:
 
     def span_of(self, children: Children) -> Span:
         """The characters of all children, documentation aside."""
-        shown = [c for c in children if not is_token(c, "DOC")]
-        first, last = shown[0], shown[-1]
-        return Span(self._current.source, start_of(first), end_of(last))
+        first = next(c for c in children if not is_token(c, "DOC"))  # it comes before all else
+        return Span(self._current.source, start_of(first), end_of(children[-1]))
 
     def make_name(self, token: Token) -> ast.Name:
         """A name of a token."""
