@@ -19,7 +19,7 @@ from seamir.model.registers import slice_mask
 TESTS = Path(__file__).parents[1]
 sys.path.append(str(TESTS.parent))
 
-from benchmarks import compilers, twins  # noqa: E402
+from benchmarks import compilers, speed, twins  # noqa: E402
 
 HARD = str(TESTS / "data" / "execution.seam")
 COMPILERS = compilers.available()
@@ -71,14 +71,14 @@ def answers_like_software(scenario: Scenario) -> bool:
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("name", ["tdx/host.seam", HARD])
+@pytest.mark.parametrize("name", [*speed.LIBRARY, HARD])
 def test_twins_compile_without_a_warning(
     tmp_path: Path, name: str, style: str, compiler: str
 ) -> None:
     if style == "asm_goto" and "clang" in compiler and compilers.major(compiler) < 17:
         pytest.skip("no outputs of asm goto on its edges")
     _, plans = compile_twin(tmp_path, name, "pointers", style, compiler)
-    assert len(plans) > 10
+    assert plans
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
