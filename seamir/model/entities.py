@@ -154,6 +154,13 @@ class Conduit:
         """Whether the other side sees the registers of an exposure mask only."""
         return any("exposed" in parameters_of(operand.value) for operand in self.selectors)
 
+    @property
+    def told(self) -> frozenset[str]:
+        """Registers in which every call says how it went: of the status, and of a refusal."""
+        refused = self.edges.refused
+        places = (self.status, None if refused is None else refused.place)
+        return frozenset(place.register for place in places if place is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Array:

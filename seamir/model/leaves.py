@@ -281,7 +281,7 @@ class LeafChecker:
                 continue
             preserved = expand_registers(clause.registers, self._sink)
             changed = clobbers | exposed
-            if changed | returned.keys() >= _EVERY_OTHER:
+            if changed | returned.keys() | conduit.told >= _EVERY_OTHER:
                 changed |= {ONLY_IF_ALLOWED}  # to say so is the answer to E0415
             report_idle_preserves(preserved, changed, self._sink)
             for name, span in preserved.items():
@@ -303,7 +303,8 @@ class LeafChecker:
         """Reports a leaf that gives all registers away and leaves RBP open."""
         if leaf.conduit.exposes:
             return  # what is exposed is known, and RBP is not
-        changed = leaf.clobbers | {output.place.register for output in leaf.outputs}
+        changed = leaf.clobbers | leaf.conduit.told
+        changed |= {output.place.register for output in leaf.outputs}
         kept = [c for c in item.clauses if isinstance(c, ast.Preserves)]
         said = changed | {entry.first.text for clause in kept for entry in clause.registers}
         if changed >= _EVERY_OTHER and ONLY_IF_ALLOWED not in said:
