@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from llvmlite import ir
 
 from seamir.ir.leaf import Plan
-from seamir.llvm.constraints import escape
+from seamir.llvm.constraints import escape, flag_takes_rbp
 from seamir.llvm.debuginfo import DebugInfo
 from seamir.llvm.extensions import AttributeGroup, add_module_flag, module_text
 from seamir.llvm.function import FunctionWriter
@@ -76,4 +76,4 @@ def function_attributes(target: Target, *, scrub: bool = False) -> list[str]:
 
 
 def _uses_rbp(plan: Plan) -> bool:
-    return "rbp" in plan.destroyed or plan.load("rbp") is not None
+    return "rbp" in plan.destroyed or plan.load("rbp") is not None or flag_takes_rbp(plan)

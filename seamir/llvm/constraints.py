@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from seamir.ir.leaf import Plan
 from seamir.llvm.parking import park
+from seamir.llvm.shapes import needed
 from seamir.model.registers import ABI_ORDER, CARRY_FLAG, REGISTERS
 from seamir.targets import Target
 
@@ -56,16 +57,18 @@ def call_assembly(plan: Plan, target: Target) -> CallAssembly:
     results |= plan.destroyed & set(inputs)
     results |= set(parked.values())
     outputs = tuple(sorted(results, key=lambda name: ABI_ORDER[name]))
+    flag = None
     if plan.returns_carry:
-        outputs += (CARRY_FLAG,)
-    clobbers = sorted(plan.destroyed - results, key=lambda name: REGISTERS[name].number)
+        flag = _flag_register(plan)
+        outputs = (*(name for name in outputs if name != flag), CARRY_FLAG)
+    clobbers = sorted(plan.destroyed - results - {flag}, key=lambda name: REGISTERS[name].number)
     edges = []
     if plan.edges.carry is not None:
         edges.append("carry")
     if has_fault_edge(plan):
         edges.append("fault")
-    # The carry flag is moved into a register of the compiler's choice: all others have a purpose.
-    parts = ["=r" if name == CARRY_FLAG else f"={{{name}}}" for name in outputs]
+    flag_part = "=r" if flag is None else f"={{{flag}}}"
+    parts = [flag_part if name == CARRY_FLAG else f"={{{name}}}" for name in outputs]
     parts += [f"{{{name}}}" for name in inputs]
     parts += ["!i"] * len(edges)
     parts += [f"~{{{name}}}" for name in clobbers]
@@ -77,6 +80,29 @@ def call_assembly(plan: Plan, target: Target) -> CallAssembly:
     labels = {edge: f"${{{first_label + index}:l}}" for index, edge in enumerate(edges)}
     text = _text(plan, target, labels, outputs)
     return CallAssembly(text, ",".join(parts), outputs, inputs, tuple(edges), parked)
+
+
+def flag_takes_rbp(plan: Plan) -> bool:
+    """Whether the carry flag goes to RBP: every other register has a purpose."""
+    is_free = not plan.returns_carry or _is_register_left(plan)
+    return not is_free and _flag_register(plan) is None
+
+
+def _flag_register(plan: Plan) -> str | None:
+    """The register that the carry flag is moved into; None leaves the choice to LLVM.
+
+    LLVM chooses among registers that the call leaves alone, and ends the process if there is
+    none. Then it is one that comes back with nothing that anybody uses.
+    """
+    if _is_register_left(plan):
+        return None
+    used = needed(plan) | ({"rax"} if has_fault_edge(plan) else set())
+    return next((name for name in REGISTERS if name in plan.destroyed - used), None)
+
+
+def _is_register_left(plan: Plan) -> bool:
+    """Whether there is a register, RBP apart, that the call does not change."""
+    return bool(REGISTERS.keys() - plan.destroyed - {"rsp", "rbp"})
 
 
 def _text(plan: Plan, target: Target, labels: dict[str, str], outputs: tuple[str, ...]) -> str:

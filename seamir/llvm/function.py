@@ -33,6 +33,7 @@ from seamir.llvm.shapes import (
     POINTER,
     changing,
     counters,
+    needed,
 )
 from seamir.llvm.values import (
     matches_in_halves,
@@ -136,16 +137,8 @@ class FunctionWriter(InputWriter, DeliveryWriter):
         self._builder.position_at_end(completed)
         self._at(self._plan.span)
         self._collect_parked(value)
-        return self._unpack(value, assembly, [r for r in assembly.outputs if r in self._needed()])
-
-    def _needed(self) -> set[str]:
-        """The registers whose value after the call is used."""
-        plan = self._plan
-        needed = {delivery.place.register for delivery in plan.deliveries}
-        needed |= {s.register for c in plan.again for s in c.steps if isinstance(s, CarryRegister)}
-        needed |= set() if plan.status is None else {plan.status.register}
-        return needed | (
-            set() if plan.edges.refused is None else {plan.edges.refused.place.register}
+        return self._unpack(
+            value, assembly, [r for r in assembly.outputs if r in needed(self._plan)]
         )
 
     def _collect_parked(self, value: ir.Value) -> None:

@@ -13,12 +13,15 @@ from itertools import permutations
 
 from seamir.ir.leaf import Plan
 from seamir.model.expressions import ParameterValue
+from seamir.model.registers import REGISTERS
 
 # Where the first six arguments of a C function arrive: System V ABI, section 3.2.3.
 ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 
 # Registers that callers do not expect back, in the order in which they are tried.
 _PARKING = ("rsi", "rdi", "r8", "r9", "r10", "r11", "rcx", "rdx")
+
+_MOST_PARKED = 3
 
 # A load: the register, and where its value arrives if it is an argument as it came.
 Move = tuple[str, str | None]
@@ -27,13 +30,15 @@ Move = tuple[str, str | None]
 def park(plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
     """Registers of parked pointers by argument name, and the order of all inputs.
 
-    With retries the operands need the spare registers themselves, so nothing is parked.
+    With retries the operands need the spare registers themselves, so nothing is parked; nor if
+    that would leave none for the carry flag.
     """
     arrivals = dict(zip((a.name for a in plan.arguments), ARGUMENTS, strict=False))
     moves = tuple((load.register, _arrival(plan, load.register, arrivals)) for load in plan.loads)
-    if plan.again:
-        return {}, tuple(register for register, _ in moves)
     used = plan.destroyed | {load.register for load in plan.loads}
+    spare = REGISTERS.keys() - used - {"rsp", "rbp"}
+    if plan.again or (plan.returns_carry and len(spare) <= _MOST_PARKED):
+        return {}, tuple(register for register, _ in moves)
     free = tuple(name for name in _PARKING if name not in used)
     # Only what is stored through afterwards has to wait.
     written = {delivery.argument for delivery in plan.deliveries}
@@ -57,7 +62,7 @@ def _choose(
     moves: tuple[Move, ...], arrivals: tuple[str | None, ...], free: tuple[str, ...]
 ) -> tuple[str | None, ...]:
     """A register for each pointer, None where there is none left: the choice that moves least."""
-    count = min(len(free), len(arrivals), 3)
+    count = min(len(free), len(arrivals), _MOST_PARKED)
     best: tuple[int, tuple[str | None, ...]] | None = None
     for places in permutations(free, count):
         padded = (*places, *[None] * (len(arrivals) - count))

@@ -19,6 +19,7 @@ from seamir.model.entities import (
     Again,
     Array,
     Edges,
+    Leaf,
     Operand,
     Output,
     Parameter,
@@ -31,7 +32,7 @@ from seamir.model.names import check_c_name
 from seamir.model.order import names_in
 from seamir.model.outputs import type_words
 from seamir.model.places import report_overlap
-from seamir.model.registers import CARRY_FLAG, slice_mask
+from seamir.model.registers import CARRY_FLAG, NEVER_AN_OPERAND, REGISTERS, slice_mask
 from seamir.model.scope import Scope, suggest
 from seamir.model.shapes import report_two_defaults, report_uncounted
 from seamir.model.types import BUILTIN_TYPES, UNKNOWN_TYPE, Layout, Type
@@ -334,10 +335,16 @@ class WrapperChecker:
             )
             edges = self._conduits.actions.edges(outcomes, edges, caller)
         for output in checked.leaf.outputs:
-            if output.place.register == CARRY_FLAG and edges.carry is not None:
+            if output.place.register != CARRY_FLAG:
+                continue
+            if edges.carry is not None:
                 message = f"the carry flag is output {output.name}, so it is no outcome"
                 notes = [("the output is here", output.span)]
                 self._sink.report("E0418", message, edges.carry.span, notes=notes)
+            if _is_none_left(checked.leaf, edges):
+                message = f"every register returns something, so none is left for {output.name}"
+                help = "a register is needed to fetch the carry flag with; return one output less"
+                self._sink.report("E0401", message, output.span, help=help)
         return edges
 
     def _check_noreturn(
@@ -376,6 +383,14 @@ def trap_everywhere(edges: Edges, place: Span) -> Edges:
         tuple((vector, trap) for vector, _ in edges.vectors),
         None if edges.refused is None else replace(edges.refused, action=trap),
     )
+
+
+def _is_none_left(leaf: Leaf, edges: Edges) -> bool:
+    """Whether what a call brings back needs every register there is."""
+    used = leaf.conduit.told | {output.place.register for output in leaf.outputs}
+    if edges.fault is not None or edges.vectors:
+        used |= {"rax"}  # where the fixup leaves the vector
+    return used >= REGISTERS.keys() - {NEVER_AN_OPERAND}
 
 
 def _count_of(parameter: Parameter) -> str | None:
