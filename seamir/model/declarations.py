@@ -19,7 +19,16 @@ from seamir.model.order import Resolved, needed_first
 from seamir.model.registers import slice_mask
 from seamir.model.scope import Scope, suggest
 from seamir.model.statuses import Match, MatchSet, OperandIds, StatusCode, StatusFamily
-from seamir.model.types import BUILTIN_TYPES, Field, Layout, Type, bits_mask, extend, possible_of
+from seamir.model.types import (
+    BUILTIN_TYPES,
+    Field,
+    Layout,
+    Type,
+    bits_mask,
+    extend,
+    has_value,
+    possible_of,
+)
 from seamir.source import Span
 from seamir.syntax import ast
 
@@ -146,6 +155,11 @@ class Declarations:
                 self.sink.report("E0303", message, item.range.span)
                 return None
             low, high = max(low, item.range.low), min(high, item.range.high)
+        said = item.range or item.slice
+        if said is not None and not base.constants and not has_value(low, high, bits):
+            message = f"no value of {base.name} keeps this promise and all those before it"
+            self.sink.report("E0303", message, said.span)
+            return None
         result = Type(
             name=item.name.text,
             width=base.width,

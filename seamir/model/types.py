@@ -163,6 +163,19 @@ def possible_of(low: int, high: int, bits: int) -> Possible:
     return Possible(mask, low, min(high, mask))
 
 
+def has_value(low: int, high: int, bits: int) -> bool:
+    """Whether a value in `low..high` has no 1 bits but those of `bits`."""
+    if low <= 0:
+        return high >= 0 or bits == ALL_BITS
+    # The least value from `low` on: `low` itself, or 1 more in a bit and nothing below it.
+    found = [low] if not low & ~bits else []
+    for bit in range(64):
+        above = low >> bit | 1
+        if bits >> bit & 1 and not low >> bit & 1 and not above << bit & ~bits:
+            found.append(above << bit)
+    return min(found, default=high + 1) <= high
+
+
 BUILTIN_TYPES: dict[str, Type] = {
     **{f"u{width}": _integer(f"u{width}", width, False) for width in (8, 16, 32, 64)},
     **{f"s{width}": _integer(f"s{width}", width, True) for width in (8, 16, 32, 64)},
