@@ -507,3 +507,14 @@ def test_a_prefix_cannot_make_a_called_function_ours(edge: str) -> None:
     with pytest.raises(seamir.SeamError) as caught:
         seamir.compile(program, symbol_prefix="p_")
     assert [d.code for d in caught.value.diagnostics] == ["E0208"]
+
+
+def test_a_symbol_with_prefix_cannot_be_called_when_refused_either() -> None:
+    text = (
+        'conduit c { instruction tdcall "66 0f 01 cc"; status rax; on refused r10 != 0 trap; }\n'
+        "leaf A via c () { on refused call p_b return 0; }\n"
+        "leaf B via c ();\n"
+    )
+    program = seamir.load_text(text, allow_calls=["p_b"])
+    with pytest.raises(seamir.SeamError, match="p_b is a function of this compilation"):
+        seamir.compile(program, symbol_prefix="p_")
