@@ -226,9 +226,10 @@ def pointer(
             width = item.type.width // 8
             low = slots[item.name] & slice_mask(0, item.type.width - 1)
             content[item.offset : item.offset + width] = low.to_bytes(width, "little")
-    start = DATA_START + 64 * random.randrange(DATA_SIZE // 64 - 4)
-    while any(abs(start - other) < 256 for other in regions):
-        start = DATA_START + 64 * random.randrange(DATA_SIZE // 64 - 4)
+    room = max(256, size + 24, *map(len, regions.values()))  # between two regions, in bytes
+    start = DATA_START + 64 * random.randrange((DATA_SIZE - room) // 64)
+    while any(abs(start - other) < room + 24 for other in regions):
+        start = DATA_START + 64 * random.randrange((DATA_SIZE - room) // 64)
     start += random.randrange(4) * 8
     regions[start] = bytes(content)
     return start

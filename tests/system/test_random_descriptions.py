@@ -1,0 +1,123 @@
+"""Random descriptions through everything: what is accepted compiles, and does what it says.
+
+The text of a seed: `PYTHONPATH=tests python tests/random_descriptions.py SEED`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import jsonschema
+import pytest
+from execution import play, scenarios
+from manifest_oracle import predict
+from random_descriptions import ALLOWED_CALLS, random_description
+
+import seamir
+import seamir.emit
+from seamir.diagnostics import render
+from seamir.emulate.machine import Machine
+
+SCHEMA = json.loads((Path(seamir.emit.__file__).parent / "manifest.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+CONFIGURATIONS = tuple(
+    product(("linux-kernel", "linux-user"), ("pointers", "struct", "register"), ((), ("-fixup",)))
+)
+COMPILED = range(8)  # seeds; many more were run by hand, with all configurations
+CHECKED = range(100, 160)
+SCENARIOS = 25  # of each function
+COMPILERS = (("gcc", "-std=c11"), ("g++", "-std=c++17", "-x", "c++"))
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-fsyntax-only")
+
+
+def load(seed: int) -> seamir.Program:
+    return seamir.load_text(random_description(seed), f"{seed}.seam", allow_calls=ALLOWED_CALLS)
+
+
+def errors_of(seed: int) -> list[seamir.Diagnostic]:
+    """Why a description is refused."""
+    try:
+        found = seamir.check(load(seed))
+    except seamir.SeamError as error:
+        found = error.diagnostics
+    return [entry for entry in found if entry.severity == "error"]
+
+
+def test_nearly_all_are_accepted_and_the_others_refused_with_a_place() -> None:
+    refused = [errors for seed in CHECKED if (errors := errors_of(seed))]
+    assert len(refused) < len(CHECKED) // 5, render(e for errors in refused for e in errors)
+    assert all(entry.span is not None for errors in refused for entry in errors)
+
+
+def problems_of(compilation: seamir.Compilation, seed: int) -> Iterator[str]:
+    """Where plan, manifest and machine code disagree."""
+    manifest: dict[str, Any] = json.loads(compilation.outputs["manifest"].text)
+    yield from (error.message for error in VALIDATOR.iter_errors(manifest))
+    machine = Machine(compilation.outputs["obj"].data, compilation.target)
+    for plan in compilation.plans:
+        calls = list(scenarios(plan, seed=seed, repeat=1))
+        Random(seed).shuffle(calls)
+        for call in calls[:SCENARIOS]:
+            run, _, differences = play(machine, plan, call)
+            told = predict(manifest, plan.symbol, call.arguments, call.regions, call.side)
+            if told != run:
+                differences.append(f"the manifest says {told} instead of {run}")
+            yield from (f"{plan.symbol}, {call.name}: {text}" for text in differences)
+
+
+@pytest.mark.parametrize("seed", COMPILED)
+def test_the_code_does_what_plan_and_manifest_say(seed: int) -> None:
+    if errors_of(seed):
+        return
+    program, problems = load(seed), []
+    for target, deliver, features in Random(seed).sample(CONFIGURATIONS, 3):
+        compilation = seamir.compile(
+            program,
+            target=target,
+            features=features,
+            deliver=deliver,
+            emit=("obj", "asm", "manifest", "docs"),
+        )
+        assert compilation.outputs["docs"].text.startswith("# ")
+        found = problems_of(compilation, seed)
+        problems += [f"{target} {deliver} {features}: {text}" for text in found]
+    assert not problems, f"{len(problems)} problems:\n" + "\n".join(problems[:20])
+
+
+@pytest.mark.parametrize("deliver", ["pointers", "struct", "register"])
+@pytest.mark.parametrize("seed", COMPILED)
+def test_the_header_compiles(seed: int, deliver: str, tmp_path: Path) -> None:
+    if errors_of(seed):
+        return
+    compilation = seamir.compile(load(seed), deliver=deliver, emit=("header",), target="linux-user")
+    text = compilation.outputs["header"].text
+    (tmp_path / "made.h").write_text(text)
+    lines = ['#include "made.h"', *defined_elsewhere(random_description(seed))]
+    lines += [f"{macro};" for macro in re.findall(r"#define (SEAMIR_CHECK_\w+)", text)]
+    (tmp_path / "made.c").write_text("\n".join([*lines, '#include "made.h"', ""]))
+    for compiler in COMPILERS:
+        if shutil.which(compiler[0]) is None:
+            pytest.skip(f"{compiler[0]} is not installed")
+        command = [*compiler, *WARNINGS, "-I", str(tmp_path), str(tmp_path / "made.c")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+
+
+def defined_elsewhere(description: str) -> Iterator[str]:
+    """Structures for the layouts that the description does not define, in C."""
+    for name, body in re.findall(r"layout (\w+) extern \{(.*?)\n\}", description, re.DOTALL):
+        found = re.findall(r"^ *(r\w+) @(\d+)(?: as (\w+))?;", body, re.MULTILINE)
+        members, end = "", 0
+        for offset, member in sorted((int(o), called or register) for register, o, called in found):
+            members += f"unsigned char gap{offset}[{offset - end}]; " if offset > end else ""
+            members += f"unsigned long long {member}; "
+            end = offset + 8
+        yield f"struct {name} {{ {members}}};"
