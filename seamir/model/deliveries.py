@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from seamir.diagnostics import Diagnostics
@@ -93,7 +94,8 @@ def share_members(
         if len(group) == 1:
             merged.append(first)
             continue
-        name = "_or_".join(output.name for output in group)
+        # An element of an array is called by a name too: first[1] is first_1 here.
+        name = "_or_".join(re.sub(r"\W+", "_", output.name).rstrip("_") for output in group)
         if first.group in keep:
             kept.add(name)
         preload = next((o.preload for o in group if o.preload is not None), None)

@@ -55,6 +55,19 @@ def test_the_schema_is_one_itself() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
+def test_elements_that_share_a_member_of_a_layout_have_a_name_together() -> None:
+    text = """
+    conduit c { instruction tdcall "66 0f 01 cc"; status rax; }
+    layout three { rcx @0; rdx @8; r8 @16; }
+    leaf A via c () -> (a: u64[2] = {rcx, rdx}, b: u8[2] = {rdx, r8}) { deliver struct three; }
+    """
+    compilation = seamir.compile(seamir.load_text(text), emit=("manifest",))
+    data = json.loads(compilation.outputs["manifest"].text)
+    VALIDATOR.validate(data)
+    names = [output["name"] for output in data["wrappers"][0]["outputs"]]
+    assert names == ["a[0]", "a_1_or_b_0", "b[1]"]
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_manifests_are_valid(target: str) -> None:
     costs = {"tdh_mem_track": Cost(23, 7, 0)}
