@@ -297,6 +297,19 @@ class Plan:
         return next((argument for argument in self.arguments if argument.name == name), None)
 
     @property
+    def needed(self) -> frozenset[str]:
+        """The registers, and the carry flag, whose value counts once the call completed."""
+        found = {delivery.place.register for delivery in self.deliveries}
+        found |= {s.register for c in self.again for s in c.steps if isinstance(s, CarryRegister)}
+        places = [self.status] + ([self.edges.refused.place] if self.edges.refused else [])
+        return frozenset(found | {place.register for place in places if place is not None})
+
+    @property
+    def catches_faults(self) -> bool:
+        """Whether a fault at the instruction goes on inside the function."""
+        return self.edges.fault is not None or bool(self.edges.vectors)
+
+    @property
     def returns_carry(self) -> bool:
         """Whether the carry flag is an output."""
         return any(delivery.place.register == CARRY_FLAG for delivery in self.deliveries)

@@ -153,6 +153,9 @@ def _check_destroyed(plan: Plan) -> Iterator[str]:
         yield "the register that tells of a refusal is not among the destroyed"
     if plan.returns_carry and (plan.edges.carry is not None or not plan.instruction.sets_carry):
         yield "the carry flag is an output and an outcome, or nothing"
+    used = plan.needed | ({"rax"} if plan.catches_faults else set())
+    if plan.returns_carry and used >= REGISTERS.keys() - {"rsp"}:
+        yield "no register is left to fetch the carry flag with"
     for delivery in plan.deliveries:
         if delivery.place.register not in plan.destroyed | {CARRY_FLAG}:
             yield f"output {delivery.name} is in a register that nothing changes"

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from seamir.ir.leaf import Plan
 from seamir.llvm.parking import park
-from seamir.llvm.shapes import needed
 from seamir.model.registers import ABI_ORDER, CARRY_FLAG, REGISTERS
 from seamir.targets import Target
 
@@ -34,11 +33,6 @@ class CallAssembly:
     parked: dict[str, str]
 
 
-def has_fault_edge(plan: Plan) -> bool:
-    """Whether a fault at the instruction goes on inside the function."""
-    return plan.edges.has_fault
-
-
 def call_assembly(plan: Plan, target: Target) -> CallAssembly:
     """The assembly of the plan's call.
 
@@ -52,7 +46,7 @@ def call_assembly(plan: Plan, target: Target) -> CallAssembly:
         results.add(plan.status.register)
     if plan.edges.refused is not None:
         results.add(plan.edges.refused.place.register)
-    if has_fault_edge(plan):
+    if plan.catches_faults:
         results.add("rax")  # the fixup leaves the vector there
     results |= plan.destroyed & set(inputs)
     results |= set(parked.values())
@@ -65,7 +59,7 @@ def call_assembly(plan: Plan, target: Target) -> CallAssembly:
     edges = []
     if plan.edges.carry is not None:
         edges.append("carry")
-    if has_fault_edge(plan):
+    if plan.catches_faults:
         edges.append("fault")
     flag_part = "=r" if flag is None else f"={{{flag}}}"
     parts = [flag_part if name == CARRY_FLAG else f"={{{name}}}" for name in outputs]
@@ -96,7 +90,7 @@ def _flag_register(plan: Plan) -> str | None:
     """
     if _is_register_left(plan):
         return None
-    used = needed(plan) | ({"rax"} if has_fault_edge(plan) else set())
+    used = plan.needed | ({"rax"} if plan.catches_faults else set())
     return next((name for name in REGISTERS if name in plan.destroyed - used), None)
 
 

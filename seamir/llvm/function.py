@@ -33,7 +33,6 @@ from seamir.llvm.shapes import (
     POINTER,
     changing,
     counters,
-    needed,
 )
 from seamir.llvm.values import (
     matches_in_halves,
@@ -137,9 +136,8 @@ class FunctionWriter(InputWriter, DeliveryWriter):
         self._builder.position_at_end(completed)
         self._at(self._plan.span)
         self._collect_parked(value)
-        return self._unpack(
-            value, assembly, [r for r in assembly.outputs if r in needed(self._plan)]
-        )
+        needed = self._plan.needed
+        return self._unpack(value, assembly, [r for r in assembly.outputs if r in needed])
 
     def _collect_parked(self, value: ir.Value) -> None:
         """From here on, pointers are read from the registers they were parked in."""

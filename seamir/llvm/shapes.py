@@ -42,14 +42,6 @@ def changing(plan: Plan) -> list[str]:
     return [load.register for load in plan.loads if load.register in changed]
 
 
-def needed(plan: Plan) -> set[str]:
-    """The registers, and the carry flag, whose value after the call is used."""
-    found = {delivery.place.register for delivery in plan.deliveries}
-    found |= {s.register for c in plan.again for s in c.steps if isinstance(s, CarryRegister)}
-    found |= set() if plan.status is None else {plan.status.register}
-    return found | (set() if plan.edges.refused is None else {plan.edges.refused.place.register})
-
-
 def counters(plan: Plan) -> list[tuple[int, int]]:
     """Low bit and width of each clause's count of granted attempts, within 32 bits.
 

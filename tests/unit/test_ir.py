@@ -47,7 +47,7 @@ from seamir.ir.passes import (
 )
 from seamir.ir.verify import DefectError, verify
 from seamir.model.expressions import Binary, Constant, RefusalValue, TrapNumber
-from seamir.model.registers import ALL_BITS
+from seamir.model.registers import ALL_BITS, REGISTERS
 from seamir.model.statuses import Match
 
 BUSY, ENTROPY, RESUMABLE = 0x8000020000000092, 0x8000020300000000, 0x8000000300000000
@@ -251,6 +251,14 @@ def with_delivery(made: Plan, index: int, **changes: Any) -> Plan:
     return replace(made, deliveries=tuple(deliveries))
 
 
+def returning_all(made: Plan) -> Plan:
+    """The plan with every register, and the carry flag, among what it delivers."""
+    one = made.deliveries[0]
+    places = [bits(name) for name in REGISTERS if name != "rsp"] + [bits("carry", 0, 0)]
+    deliveries = tuple(replace(one, place=place) for place in places)
+    return replace(made, deliveries=deliveries)
+
+
 OVERLAP = tuple(replace(load("rcx", 1).fills[0], low=low, high=low + 4) for low in (0, 4))
 BROKEN: dict[str, Callable[[Plan], Plan]] = {
     "an argument is there twice": lambda p: replace(p, arguments=(*p.arguments, p.arguments[0])),
@@ -350,6 +358,7 @@ BROKEN: dict[str, Callable[[Plan], Plan]] = {
     "the carry flag is an output and an outcome": lambda p: with_delivery(
         p, 1, place=bits("carry", 0, 0)
     ),
+    "no register is left to fetch the carry flag with": returning_all,
     "attempts depend on a status that there is not": lambda p: replace(p, status=None),
     "what is returned and the status disagree": lambda p: replace(p, status=None),
     "an edge returns a status that there is not": lambda p: replace(p, status=None),
