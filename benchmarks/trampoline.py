@@ -17,7 +17,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seamir.ir.leaf import Plan
-from seamir.llvm.constraints import has_fault_edge
 from seamir.targets import Target
 
 # Members of the structure in order, eight bytes each.
@@ -58,7 +57,7 @@ def trampoline_for(plan: Plan, needed: set[str]) -> Trampoline:
     few = {"rax", *_FEW}
     variant = "plain" if needed <= {"rax"} else "ret"
     variant = variant if touched <= few else "saved"
-    carry, fault = plan.edges.carry is not None, has_fault_edge(plan)
+    carry, fault = plan.edges.carry is not None, plan.catches_faults
     edges = ("c" if carry else "") + ("f" if fault else "")
     name = "_".join(word for word in ("twin", plan.instruction.name, variant, edges) if word)
     return Trampoline(name, variant, plan.instruction.code, carry, fault)

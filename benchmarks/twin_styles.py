@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from benchmarks.trampoline import SW_ERROR, VMFAILINVALID, Trampoline, trampoline_for
 from benchmarks.twin_writer import Twin, TwinError, hexadecimal
 from seamir.ir.leaf import Load, Plan, Returns, ReturnValue
-from seamir.llvm.constraints import has_fault_edge
 from seamir.model.entities import Action
 from seamir.model.expressions import evaluate, possible
 from seamir.model.registers import ABI_ORDER, ALL_BITS, CARRY_FLAG
@@ -23,7 +22,7 @@ class InlineTwin(Twin):
 
     def _declare(self) -> None:
         self.outputs = set(self.read) | (self.plan.destroyed & set(self.loaded))
-        if has_fault_edge(self.plan):
+        if self.plan.catches_faults:
             self.outputs.add("rax")
         names = sorted({*self.outputs, *self.loaded}, key=lambda name: ABI_ORDER[name])
         if self.plan.returns_carry:
@@ -84,7 +83,7 @@ class GotoTwin(InlineTwin):
     def _attempt(self) -> None:
         self._load()
         text, labels = self._instruction(), []
-        if has_fault_edge(self.plan):
+        if self.plan.catches_faults:
             text += self._fixup("%l[fault]")
             labels.append("fault")
         if self.plan.edges.carry is not None:
@@ -99,7 +98,7 @@ class GotoTwin(InlineTwin):
             self._line("{")
             self._action(self.plan.edges.carry)
             self._line("}")
-        if has_fault_edge(self.plan):
+        if self.plan.catches_faults:
             self.lines.append("fault:")
             self._line("{")
             self._line("__attribute__((unused)) const u64 vector = rax;")
@@ -112,7 +111,7 @@ class FlagsTwin(InlineTwin):
 
     def __init__(self, plan: Plan, target: Target) -> None:
         super().__init__(plan, target)
-        self.carry, self.fault = plan.edges.carry is not None, has_fault_edge(plan)
+        self.carry, self.fault = plan.edges.carry is not None, plan.catches_faults
         if self.carry and self.fault:
             load = plan.load("rax")
             if load is None or not _is_below(load, ALL_BITS - 256):
@@ -193,7 +192,7 @@ class StructTwin(Twin):
             self._line(f"if (unlikely(twin_ret == {hexadecimal(VMFAILINVALID)})) {{")
             self._action(self.plan.edges.carry)
             self._line("}")
-        if has_fault_edge(self.plan):
+        if self.plan.catches_faults:
             masked = f"(twin_ret & {hexadecimal(ALL_BITS & ~0xFF)})"
             self._line(f"if (unlikely({masked} == {hexadecimal(SW_ERROR)})) {{")
             self._line("__attribute__((unused)) const u64 vector = twin_ret & 0xff;")
