@@ -93,7 +93,7 @@ SEAMIR_ASSERT(sizeof(struct carry_register_result) == 16 &&
 
 /**
  * carry_register() - calls CARRY.POINTER
- * @va:       in  rdi
+ * @va:       in  rax
  * @size:     in  rcx
  * @validate: in  rdx
  *
@@ -106,7 +106,7 @@ struct carry_register_result carry_register(void *va, u32 size, bool validate);
 
 /**
  * carry_struct() - calls CARRY.POINTER
- * @va:       in  rdi
+ * @va:       in  rax
  * @size:     in  rcx
  * @validate: in  rdx
  * @out:      outputs: unchanged out carry, untouched if the call did not
@@ -123,7 +123,7 @@ u64 carry_struct(void *va, u32 size, bool validate,
 
 /**
  * carry_condition() - calls CARRY.CONDITION
- * @va:        in  rdi
+ * @va:        in  rax
  * @unchanged: out carry - on success, else 0
  * @other:     out rcx
  *

@@ -172,7 +172,7 @@ u64 conduit_narrower(u64 a, u64 b);
 
 /**
  * pvalidate() - calls PVALIDATE
- * @va:       in  rdi
+ * @va:       in  rax
  * @size:     in  rcx
  * @validate: in  rdx
  *
