@@ -198,7 +198,8 @@ class ClauseMaker:
             if len(parts) >= random.choice([1, 1, 2, 3]):
                 break
             if word is None or code.is_success == (word == "error"):
-                parts.append(self.pattern(code))
+                # With a detail, a code that alone is success may be an error.
+                parts.append(code.name if word == "error" else self.pattern(code))
         excepted: list[str] = []
         if word and random.random() < 0.3:
             for code in own:

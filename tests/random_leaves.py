@@ -364,6 +364,7 @@ class LeafMaker(ClauseMaker):
         random, leaf = self._random, self._leaf
         returned = {r for output in leaf.outputs for r in output.registers} - {"carry"}
         clobbers = set(leaf.conduit.clobbers)
+        more: list[str] = []
         lines = []
         if random.random() < 0.2:
             more = random.sample(GENERAL, random.choice([1, 2, 5]))
@@ -381,7 +382,7 @@ class LeafMaker(ClauseMaker):
             lines.append(f"{rbp} rbp;")
         if random.random() < 0.1 and not leaf.conduit.exposes:
             own = {leaf.conduit.status[0]} if leaf.conduit.status else set()
-            kept = sorted(leaf.conduit.clobbers - returned - own)
+            kept = sorted(leaf.conduit.clobbers - returned - own - set(more))
             if kept and leaf.conduit.refusal is None and not rbp:
                 lines.append(f"preserves {random.choice(kept)};")
         return lines
