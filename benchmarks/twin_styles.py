@@ -9,7 +9,7 @@ from benchmarks.twin_writer import Twin, TwinError, hexadecimal
 from seamir.ir.leaf import Load, Plan, Returns, ReturnValue
 from seamir.model.entities import Action
 from seamir.model.expressions import evaluate, possible
-from seamir.model.registers import ABI_ORDER, ALL_BITS, CARRY_FLAG
+from seamir.model.registers import ABI_ORDER, ALL_BITS, CARRY_FLAG, REGISTERS
 from seamir.targets import Target
 
 # GCC's constraint letters; the other registers are bound to variables.
@@ -19,6 +19,12 @@ _CARRY = "carried"  # the variable that takes the carry flag as an output
 
 class InlineTwin(Twin):
     """What the two styles of inline assembly share: constraints and the fixup entry."""
+
+    def __init__(self, plan: Plan, target: Target) -> None:
+        super().__init__(plan, target)
+        taken = plan.destroyed | set(self.loaded) | {"rsp", "rbp"}
+        if plan.returns_carry and REGISTERS.keys() <= taken:
+            raise TwinError(f"{plan.symbol}: no register is left for the carry flag")
 
     def _declare(self) -> None:
         self.outputs = set(self.read) | (self.plan.destroyed & set(self.loaded))
