@@ -1,4 +1,4 @@
-"""From text to syntax tree, by lark: the only file that knows it.
+"""From text to syntax tree, by lark: with lexer.py the only file that knows it.
 
 Takes a Source, returns an ast.File; everything wrong with the text, up to MAXIMUM_ERRORS, goes
 into one SeamError. Time and memory are bounded by the limits in files.py, nesting.py and below.
@@ -30,6 +30,7 @@ from seamir.syntax import ast
 from seamir.syntax.builder import Builder
 from seamir.syntax.children import Child, is_token
 from seamir.syntax.errors import ITEMS, Failure, report
+from seamir.syntax.lexer import Lexer
 from seamir.syntax.nesting import MAXIMUM_NESTING, too_deep
 from seamir.version import VERSION
 
@@ -93,6 +94,7 @@ def _parser() -> tuple[Lark, Builder]:
         keep_all_tokens=True,
         maybe_placeholders=False,
         cache=_cache_file() or False,
+        _plugins={"ContextualLexer": Lexer},
     )
     return parser, builder
 

@@ -43,7 +43,7 @@ ALLOWED = {
 
 # Who may import a library that is slow to load or may be missing.
 LIBRARIES = {
-    "lark": {"syntax/parser.py"},
+    "lark": {"syntax/parser.py", "syntax/lexer.py"},
     "llvmlite": {"llvm/"},
     "click": {"cli.py", "cli_options.py"},
     "rich": {"cli.py", "explain.py"},
