@@ -154,6 +154,9 @@ class _Reader:
             message = f"{name.shown} has {len(items)} elements, and here are {len(parts)} values"
             self._sink.report("E0901", message, span)
             return
+        if argument.layout is not None and len(parts) == 1:
+            self._fill(items, parts[0])
+            return
         for item, part in zip(items, parts, strict=False):
             if item.name in self._given and item.name != name.text:
                 self._twice(name, "an element has a value already", self._given[item.name])
@@ -162,6 +165,13 @@ class _Reader:
             if value is not None:
                 self._values[item.name] = value
             self._given[item.name] = name.span
+
+    def _fill(self, items: Sequence[Input], part: Sequence[Token]) -> None:
+        """One value for all registers of a layout, but for those that have one of their own."""
+        value = self._value(items[0], part)
+        for item in items:
+            if value is not None and item.name not in self._given:
+                self._values[item.name] = value
 
     def _no_null(self, name: Token, null: Token) -> None:
         help = "a pointer may be NULL where its delivery is `optional`"

@@ -435,6 +435,13 @@ def test_an_array_without_elements(folder: Path) -> None:
     assert text.count(" no more[") == 4
 
 
+def test_one_value_for_all_registers_of_a_layout(folder: Path) -> None:
+    rest = ("pages=0x1000,0x2000", "n=0")
+    assert more(folder, "LISTED", "regs=3", *rest).startswith("listed(regs.rdx=3, regs.r8=3, ")
+    for order in (("regs=0", "regs.r8=6"), ("regs.r8=6", "regs=0")):
+        assert more(folder, "LISTED", *order, *rest).startswith("listed(regs.rdx=0, regs.r8=6")
+
+
 def test_an_element_is_missing(folder: Path) -> None:
     write(folder, "more.seam", MORE)
     words = ("regs.rdx=5", "pages=0x1000", "n=2", "more=0x3000")
