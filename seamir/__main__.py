@@ -21,7 +21,7 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             # What a terminal's encoding lacks is shown as an escape.
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams, both
     status = _run()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

@@ -165,7 +165,7 @@ def test_load_a_text_with_imports(tmp_path: Path) -> None:
     write(tmp_path, "shared.seam")
     text = 'import "shared.seam";\nwrapper read = TEST.READ;\n'
     for include in ([tmp_path], [str(tmp_path)], (tmp_path,), tmp_path, str(tmp_path)):
-        program = seamir.load_text(text, "own.seam", include=include)  # type: ignore[arg-type]
+        program = seamir.load_text(text, "own.seam", include=include)  # type: ignore[arg-type]  # one of each kind
         assert program.stem == "own"
         assert program.paths == (str((tmp_path / "shared.seam").resolve()),)
         assert seamir.compile(program).symbols == ("read",)
@@ -186,7 +186,7 @@ def test_the_text_may_be_anything() -> None:
         if code is None:
             assert seamir.check(seamir.load_text(text)) == ()
         else:
-            assert error_of(lambda text=text: seamir.load_text(text)).code == code  # type: ignore[misc]
+            assert error_of(lambda text=text: seamir.load_text(text)).code == code  # type: ignore[misc]  # untyped default
 
 
 def test_a_lone_string_is_one_word(tmp_path: Path) -> None:

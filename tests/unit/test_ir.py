@@ -410,7 +410,7 @@ def test_passes_are_verified_before_and_after(monkeypatch: pytest.MonkeyPatch) -
 
 def join(left: object, right: object, operator: str = "|") -> Binary:
     def wrap(item: object) -> Binary | Constant:
-        return Constant(item) if isinstance(item, int) else item  # type: ignore[return-value]
+        return Constant(item) if isinstance(item, int) else item  # type: ignore[return-value]  # nothing else comes
 
     return Binary(operator, wrap(left), wrap(right))
 

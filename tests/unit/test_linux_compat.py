@@ -71,7 +71,7 @@ tdh_sys_lp_shutdown     | 44 |                                                  
 tdh_mem_track           | 38 | hpa_t tdr                                        | rcx=tdr                           | -                |
 tdh_phymem_cache_wb     | 40 | bool resume                                      | rcx=resume                        | -                |
 tdh_phymem_page_wbinvd  | 41 | hpa_t page                                       | rcx=page                          | -                |
-"""  # noqa: E501
+"""  # noqa: E501 - one row a line
 
 FEW = ("rcx", "rdx", "r8", "r9", "r10", "r11")
 MEMBERS = (*FEW, "r12", "r13", "r14", "r15", "rbx", "rdi", "rsi")
@@ -459,7 +459,7 @@ def test_pages_that_the_originals_did_not_know(machines: tuple[Machine, Machine]
             plan,
             arguments,
             regions,
-            lambda attempt, registers, side=side, values=values: Completed(  # type: ignore[misc]
+            lambda attempt, registers, side=side, values=values: Completed(  # type: ignore[misc]  # untyped default
                 {**side(attempt, registers).registers, **values}
             ),
             seed=1,

@@ -19,7 +19,7 @@ from seamir.model.registers import slice_mask
 TESTS = Path(__file__).parents[1]
 sys.path.append(str(TESTS.parent))
 
-from benchmarks import compilers, speed, twins  # noqa: E402
+from benchmarks import compilers, speed, twins  # noqa: E402 - needs the path above
 
 HARD = str(TESTS / "data" / "execution.seam")
 COMPILERS = compilers.available()

@@ -66,7 +66,7 @@ def test_what_cannot_be_written_stops_all(tmp_path: Path) -> None:
     before = names_in(tmp_path)
     for name, reason in bad.items():
         path = tmp_path / name
-        assert reason in message_of(lambda path=path: write_files({good: b"new", path: b"x"}))  # type: ignore[misc]
+        assert reason in message_of(lambda path=path: write_files({good: b"new", path: b"x"}))  # type: ignore[misc]  # untyped default
         assert good.read_bytes() == b"old"
         assert names_in(tmp_path) == before
 
@@ -147,7 +147,7 @@ def test_inputs_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("source")
     for name in ("source", "link", "../" + tmp_path.name + "/source"):
         path = tmp_path / name
-        message = message_of(lambda path=path: write_files({path: b""}, [str(source)]))  # type: ignore[misc]
+        message = message_of(lambda path=path: write_files({path: b""}, [str(source)]))  # type: ignore[misc]  # untyped default
         assert message == f"the output `{path}` would replace an input"
     assert source.read_bytes() == b"precious"
 
@@ -184,6 +184,6 @@ def test_what_make_reads_otherwise_is_quoted(path: str, written: str) -> None:
 @pytest.mark.parametrize("character", ["\n", "\r", "\t", "\x01", "%", ";", "=", "|"])
 def test_what_cannot_be_quoted_is_refused(character: str) -> None:
     for outputs, inputs in (([f"/a{character}b"], []), ([], [f"/a{character}b"])):
-        message = message_of(lambda o=outputs, i=inputs: depfile_text(o, i))  # type: ignore[misc]
+        message = message_of(lambda o=outputs, i=inputs: depfile_text(o, i))  # type: ignore[misc]  # untyped default
         assert message.startswith("a depfile cannot name `/a")
         assert "\n" not in message
