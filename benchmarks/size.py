@@ -19,9 +19,10 @@ import seamir
 from benchmarks import compilers
 from benchmarks.record import record, table
 from benchmarks.twins import STYLES, write_twins
+from seamir.objects.contents import ObjectFile
 from seamir.objects.cost import measure
 from seamir.objects.disassembly import decode
-from seamir.objects.elf import ObjectFile, read_object
+from seamir.objects.reading import read_object
 
 LIBRARY = "tdx/host.seam"
 BEFORE = Path(__file__).with_name("before.c")

@@ -27,7 +27,7 @@ from seamir.targets import DEFAULT_TARGET, TARGETS, Target, select_target, switc
 from seamir.writing import depfile_text, write_files
 
 if TYPE_CHECKING:
-    from seamir.objects.elf import ObjectFile
+    from seamir.objects.contents import ObjectFile
 
 DELIVERIES = ("pointers", "struct", "register")
 
@@ -88,7 +88,7 @@ class Compilation:
 
         Raises KeyError if "obj" was not among the outputs.
         """
-        from seamir.objects.elf import read_object
+        from seamir.objects.reading import read_object
 
         return read_object(self.outputs["obj"].data)
 

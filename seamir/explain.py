@@ -22,8 +22,8 @@ from seamir.emit.header import declaration
 from seamir.emit.text import paragraphs, wrap, wrap_paragraph
 from seamir.ir.leaf import Plan
 from seamir.listing import align, show_argument
+from seamir.objects.contents import FixupEntry, Function
 from seamir.objects.disassembly import DecodedInstruction, disassemble, labels
-from seamir.objects.elf import FixupEntry, Function
 from seamir.source import Source
 from seamir.syntax.loader import Unit
 

@@ -43,7 +43,7 @@ class EmitContext:
     def costs(self) -> Mapping[str, Cost]:
         """Bytes, instructions and stack bytes of each function."""
         from seamir.objects.cost import measure
-        from seamir.objects.elf import read_object
+        from seamir.objects.reading import read_object
 
         contents = read_object(self.object_code)
         fixups = contents.fixups(self.target.fixup_section)

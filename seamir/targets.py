@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from seamir.conventions import MICROSOFT_X64, SYSTEM_V, Convention
 from seamir.diagnostics import fail
 
 
@@ -16,21 +17,39 @@ from seamir.diagnostics import fail
 class Target:
     """A place that emitted code is for.
 
-    `fixup_section` holds the table that maps a faulting instruction to its fault edge: rows of
-    three 32-bit words, instruction and edge relative to the word, and a type (`fixup_type`, in
-    Linux EX_TYPE_FAULT of asm/extable_fixup_types.h, which puts the vector into RAX).
-    `features` are the names of FEATURES that are on.
+    `triple` is LLVM's name of processor, system and object format. `stack_alignment` (bytes) is
+    what RSP is a multiple of before a call. `fixup_section` holds the table that maps a faulting
+    instruction to its fault edge: rows of three 32-bit words, instruction and edge relative to
+    the word, and a type (`fixup_type`, in Linux EX_TYPE_FAULT of asm/extable_fixup_types.h, which
+    puts the vector into RAX). `features` are the names of FEATURES that are on; `fixed` are those
+    that stay as they are, each with the reason.
     """
 
     name: str
     summary: str
-    code_model: str
-    relocation_model: str
+    triple: str
+    convention: Convention
+    stack_alignment: int
     noinstr_section: str
     fixup_section: str
     fixup_type: int
     features: frozenset[str]
-    register_pairs: bool = True  # the calling convention returns two words in registers
+    fixed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def code_model(self) -> str:
+        """Where code lies, as LLVM calls it: "kernel" is the top 2 GiB, "small" the lowest."""
+        return "kernel" if "kernel-model" in self.features else "small"
+
+    @property
+    def relocation_model(self) -> str:
+        """Whether code runs at any address ("pic") or where it was linked ("static")."""
+        return "static" if self.code_model == "kernel" else "pic"
+
+    @property
+    def is_elf(self) -> bool:
+        """Whether objects are ELF; they are COFF otherwise."""
+        return not self.triple.endswith("uefi")
 
 
 # What `--feature` knows, with what it does.
@@ -42,7 +61,12 @@ FEATURES: dict[str, str] = {
     "simd": "the compiler may use SSE and x87 registers",
     "redzone": "the 128 bytes below RSP may be used",
     "frame-pointer": "functions keep a frame pointer in RBP",
+    "kernel-model": "code is linked into the top 2 GiB of addresses (code model kernel)",
 }
+
+# A C identifier, so that the linker defines __start_ and __stop_ symbols for it.
+_OWN_FIXUP_SECTION = "seamir_ex_table"
+_FIXUP_TYPE = 2
 
 TARGETS: dict[str, Target] = {
     target.name: target
@@ -50,23 +74,53 @@ TARGETS: dict[str, Target] = {
         Target(
             name="linux-kernel",
             summary="kernel modules and the kernel itself",
-            code_model="kernel",
-            relocation_model="static",
+            triple="x86_64-unknown-linux-gnu",
+            convention=SYSTEM_V,
+            stack_alignment=8,  # as the kernel is compiled: -mpreferred-stack-boundary=3
             noinstr_section=".noinstr.text",
             fixup_section="__ex_table",
-            fixup_type=2,
-            features=frozenset({"ibt", "rethunk", "sls", "fixup"}),
+            fixup_type=_FIXUP_TYPE,
+            features=frozenset({"ibt", "rethunk", "sls", "fixup", "kernel-model"}),
         ),
         Target(
             name="linux-user",
             summary="user-space programs: tests and tools that play the other side",
-            code_model="small",
-            relocation_model="pic",
+            triple="x86_64-unknown-linux-gnu",
+            convention=SYSTEM_V,
+            stack_alignment=16,
             noinstr_section=".text",
-            # A C identifier, so that the linker defines __start_ and __stop_ symbols for it.
-            fixup_section="seamir_ex_table",
-            fixup_type=2,
+            fixup_section=_OWN_FIXUP_SECTION,
+            fixup_type=_FIXUP_TYPE,
             features=frozenset({"fixup", "simd", "redzone"}),
+        ),
+        Target(
+            name="freestanding",
+            summary="firmware, paravisors and kernels that are not Linux",
+            triple="x86_64-unknown-none-elf",
+            convention=SYSTEM_V,
+            stack_alignment=16,
+            noinstr_section=".text",
+            fixup_section=_OWN_FIXUP_SECTION,
+            fixup_type=_FIXUP_TYPE,
+            features=frozenset(),
+        ),
+        Target(
+            name="uefi",
+            summary="UEFI drivers and applications: COFF objects, Microsoft x64 convention",
+            triple="x86_64-unknown-uefi",
+            convention=MICROSOFT_X64,
+            stack_alignment=16,
+            noinstr_section=".text",
+            fixup_section=_OWN_FIXUP_SECTION,
+            fixup_type=_FIXUP_TYPE,
+            features=frozenset({"simd"}),
+            fixed=(
+                ("fixup", "nothing in UEFI reads a fault table"),
+                ("kernel-model", "COFF has the small code model only"),
+                ("redzone", "Microsoft x64 has no red zone"),
+                ("rethunk", "there is no __x86_return_thunk"),
+                ("simd", "functions preserve XMM6 to XMM15"),
+            ),
         ),
     )
 }
@@ -88,9 +142,9 @@ def select_target(name: str, features: Sequence[str] = ()) -> Target:
 def switch_features(target: Target, features: Sequence[str]) -> Target:
     """The target with features switched on ("+ibt") or off ("-ibt"), in that order.
 
-    Raises SeamError if one is no feature.
+    Raises SeamError if one is no feature, or one that the target fixes.
     """
-    chosen = set(target.features)
+    chosen, fixed = set(target.features), dict(target.fixed)
     for feature in features:
         sign, word = ("", feature) if feature[:1] not in ("+", "-") else (feature[0], feature[1:])
         if word not in FEATURES:
@@ -101,5 +155,8 @@ def switch_features(target: Target, features: Sequence[str]) -> Target:
         if not sign:
             help = f"write +{word} or -{word}"
             raise fail("E0802", f"feature `{word}` has no sign before it", help=help)
+        if word in fixed and (sign == "+") != (word in target.features):
+            message = f"target {target.name} cannot have `{feature}`"
+            raise fail("E0802", message, help=fixed[word])
         (chosen.add if sign == "+" else chosen.discard)(word)
     return replace(target, features=frozenset(chosen))

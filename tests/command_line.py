@@ -12,7 +12,8 @@ from pathlib import Path
 
 import seamir
 from seamir.cli import main_status
-from seamir.objects.elf import ObjectFile, read_object
+from seamir.objects.contents import ObjectFile
+from seamir.objects.reading import read_object
 
 ROOT = Path(seamir.__file__).parents[1]
 

@@ -22,10 +22,11 @@ from iced_x86 import (
     UsedMemory,
 )
 
+from seamir.conventions import SYSTEM_V, Convention
 from seamir.ir.leaf import Plan, Returns
 from seamir.model.registers import REGISTERS
+from seamir.objects.contents import FixupEntry, Function
 from seamir.objects.disassembly import branch_target, decode
-from seamir.objects.elf import FixupEntry, Function
 
 _READS = {OpAccess.READ, OpAccess.COND_READ, OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}
 _WRITES = {OpAccess.WRITE, OpAccess.COND_WRITE, OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}
@@ -51,6 +52,7 @@ class Code:
     plan: Plan
     function: Function
     fixups: tuple[FixupEntry, ...]
+    convention: Convention = SYSTEM_V
 
     def instructions(self) -> dict[int, Instruction]:
         """The instructions by offset."""
@@ -163,7 +165,7 @@ def left_at_return(code: Code) -> set[str]:
             if merged != known:
                 dirty[target] = merged
                 waiting.append(target)
-    kept = {name for name, register in REGISTERS.items() if register.preserved_by_callees}
+    kept = code.convention.preserved
     pair = {"rdx"} if code.plan.returns is Returns.STATUS_AND_VALUE else set()
     return found - kept - {"rax"} - pair
 

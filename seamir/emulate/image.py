@@ -1,6 +1,6 @@
 """An emitted object laid out in memory: sections placed, relocations applied, stubs for the rest.
 
-Takes what `objects.elf` read and gives bytes to map at given addresses. Every undefined symbol
+Takes what `objects.reading` read and gives bytes to map at given addresses. Every undefined symbol
 gets a stub: a `ret` for the return thunk, and for other functions `ud2; ret`, so that whoever
 runs the code sees the call.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from seamir.objects.elf import ObjectFile, Relocation, Section
+from seamir.objects.contents import ObjectFile, Relocation, Section
 from seamir.targets import Target
 
 PAGE = 0x1000
@@ -22,8 +22,8 @@ RET = b"\xc3"
 INT3 = b"\xcc"
 _STUB_SIZE = 16  # bytes
 _SLOT_SIZE = 8  # bytes of an entry of the global offset table
-_ALLOCATED = 2  # SHF_ALLOC
-_RELATIVE = {"R_X86_64_PC32", "R_X86_64_PLT32"}
+_RELATIVE = {"R_X86_64_PC32", "R_X86_64_PLT32", "IMAGE_REL_AMD64_REL32"}
+_FROM_BASE = "IMAGE_REL_AMD64_ADDR32NB"  # a distance from the start of the image
 _THROUGH_TABLE = {"R_X86_64_GOTPCREL", "R_X86_64_GOTPCRELX", "R_X86_64_REX_GOTPCRELX"}
 _ABSOLUTE_BYTES = {"R_X86_64_64": 8, "R_X86_64_32": 4, "R_X86_64_32S": 4}
 
@@ -58,14 +58,16 @@ class Image:
 def lay_out(contents: ObjectFile, target: Target) -> Image:
     """Links the object alone; raises LinkError if it cannot be."""
     base = KERNEL_BASE if target.code_model == "kernel" else USER_BASE
-    sections = [section for section in contents.sections if section.flags & _ALLOCATED]
+    sections = [section for section in contents.sections if section.loaded]
     addresses, end = _place_sections(sections, base)
     stubs, end = _place_rows(contents.undefined_symbols, end, _STUB_SIZE)
     functions = {f.name: addresses[f.section] + f.offset for f in contents.functions}
     symbols = {**addresses, **functions, **stubs}
     slots, end = _place_rows(symbols, end, _SLOT_SIZE)
     return_address = end
-    parts = {addresses[s.name]: _relocate(s, addresses[s.name], symbols, slots) for s in sections}
+    parts = {
+        addresses[s.name]: _relocate(s, addresses[s.name], base, symbols, slots) for s in sections
+    }
     parts |= {at: RET if name == RETURN_THUNK else UD2 + RET for name, at in stubs.items()}
     parts |= {at: symbols[name].to_bytes(_SLOT_SIZE, "little") for name, at in slots.items()}
     data = bytearray(INT3 * _round_up(end + 1 - base, PAGE))
@@ -117,26 +119,39 @@ def _fixups(
 
 
 def _relocate(
-    section: Section, start: int, symbols: Mapping[str, int], slots: Mapping[str, int]
+    section: Section,
+    start: int,
+    base: int,
+    symbols: Mapping[str, int],
+    slots: Mapping[str, int],
 ) -> bytes:
-    """The section's bytes as they are at address `start`."""
+    """The section's bytes as they are at address `start` of an image at `base`."""
     data = bytearray(section.data)
     for relocation in section.relocations:
         if relocation.symbol not in symbols:
             raise LinkError(f"{section.name}: nothing is called {relocation.symbol}")
-        value = _value(relocation, start + relocation.offset, symbols, slots)
+        value = _value(relocation, start + relocation.offset, base, symbols, slots)
         data[relocation.offset : relocation.offset + len(value)] = value
     return bytes(data)
 
 
 def _value(
-    relocation: Relocation, place: int, symbols: Mapping[str, int], slots: Mapping[str, int]
+    relocation: Relocation,
+    place: int,
+    base: int,
+    symbols: Mapping[str, int],
+    slots: Mapping[str, int],
 ) -> bytes:
-    """What a relocation writes at the address `place` (System V psABI, table 4.9)."""
+    """What a relocation writes at the address `place`.
+
+    System V psABI, table 4.9; PE Format, "Type Indicators" of x64.
+    """
     kind = relocation.kind
     value = symbols[relocation.symbol] + relocation.addend
     if kind in _RELATIVE:
         return _fit(relocation, value - place, 4, signed=True)
+    if kind == _FROM_BASE:
+        return _fit(relocation, value - base, 4, signed=False)
     if kind in _THROUGH_TABLE:
         value = slots[relocation.symbol] + relocation.addend
         return _fit(relocation, value - place, 4, signed=True)

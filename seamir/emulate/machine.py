@@ -8,12 +8,22 @@ trusts a destroyed register or flag is found out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seamir.emulate.image import PAGE, UD2, lay_out
 from seamir.emulate.junk import Junk
-from seamir.emulate.processor import GENERAL, RAX, RDX, RFLAGS, RIP, RSP, Processor
+from seamir.emulate.processor import (
+    GENERAL,
+    RAX,
+    RDX,
+    RFLAGS,
+    RIP,
+    RSP,
+    VECTOR_SIZE,
+    VECTORS,
+    Processor,
+)
 from seamir.emulate.script import (
     Carry,
     Completed,
@@ -23,8 +33,7 @@ from seamir.emulate.script import (
     check_outcome,
 )
 from seamir.ir.leaf import CallSymbol, Plan, Returns
-from seamir.model.registers import REGISTERS
-from seamir.objects.elf import read_object
+from seamir.objects.reading import read_object
 from seamir.targets import Target
 
 DATA_START = 0x1000_0000  # the caller's memory; every region is within it
@@ -32,12 +41,10 @@ DATA_SIZE = 16 * PAGE  # bytes
 _STACK_START = 0x7FF0_0000
 _STACK_SIZE = 16 * PAGE  # bytes
 _ENTRY_RSP = _STACK_START + _STACK_SIZE - PAGE - 8  # as after a call: 8 below a multiple of 16
-_ARGUMENT_REGISTERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
-_CALLEE_SAVED = [n for n, r in REGISTERS.items() if r.preserved_by_callees and n != "rsp"]
-_CALLER_SAVED = [name for name, register in REGISTERS.items() if not register.preserved_by_callees]
 _INDEX = {name: index for index, name in enumerate(GENERAL)}
 _RED_ZONE = 128  # bytes below RSP
 _CARRY_FLAG, _DIRECTION_FLAG = 1 << 0, 1 << 10
+_SLOT = 8  # bytes of a stack slot
 _STATUS_FLAGS = 0x8D5  # CF, PF, AF, ZF, SF, OF
 _FLAGS_AT_ENTRY = 0x202  # interrupts on, and the bit that is always 1
 _INSTRUCTIONS_PER_ATTEMPT = 1000  # no wrapper comes near
@@ -91,6 +98,11 @@ class Machine:
 
     def __init__(self, data: bytes, target: Target) -> None:
         self._target = target
+        self._convention = convention = target.convention
+        self._preserved = [n for n in GENERAL if n in convention.preserved and n != "rsp"]
+        self._scratch = [name for name in GENERAL if name not in convention.preserved]
+        self._shadow_start = _ENTRY_RSP + _SLOT
+        self._shadow_end = self._shadow_start + convention.shadow_bytes
         self._image = lay_out(read_object(data), target)
         self._processor = processor = Processor()
         self._call: _Call | None = None
@@ -118,7 +130,7 @@ class Machine:
         seed: int = 0,
         registers: Mapping[str, int] | None = None,
     ) -> Execution:
-        """Calls the wrapper of a plan by the System V calling convention.
+        """Calls the wrapper of a plan by the calling convention of the target.
 
         `arguments` has the 64 bits of each argument's slot, `regions` the memory that pointers
         may lead to (address -> bytes, within DATA_START and DATA_SIZE). Registers that carry no
@@ -132,8 +144,8 @@ class Machine:
         )
         entry = self._entry_registers(plan, arguments, junk, registers or {})
         self._processor.write_registers(entry)
-        if self._junk_vectors:
-            self._processor.write_vectors(junk.bytes(256))
+        vectors = [junk.bytes(VECTOR_SIZE) for _ in range(VECTORS)] if self._junk_vectors else []
+        self._processor.write_vectors(vectors)
         limit = _INSTRUCTIONS_PER_ATTEMPT * (plan.bound + 1)
         failure = self._processor.run(entry[RIP], self._image.return_address, limit)
         final = self._processor.read_registers()
@@ -142,6 +154,7 @@ class Machine:
         elif not call.stopped and final[RIP] != self._image.return_address:
             call.problems.append(f"no end after {limit} instructions")
         elif not call.stopped:
+            call.problems += self._changed_vectors(vectors)
             return self._returned(call, entry, final)
         return _execution(call, None, None)
 
@@ -155,11 +168,12 @@ class Machine:
             if not DATA_START <= start <= start + len(content) <= DATA_START + DATA_SIZE:
                 raise ValueError(f"region {start:#x} is not within the caller's memory")
             self._processor.write_memory(start, content)
-        words = [self._image.return_address]
-        words += [arguments[a.name] for a in plan.arguments[len(_ARGUMENT_REGISTERS) :]]
-        stack = b"".join(word.to_bytes(8, "little") for word in words)
-        self._processor.write_memory(_ENTRY_RSP, stack)
-        return _ENTRY_RSP + len(stack)
+        words = [arguments[a.name] for a in plan.arguments[len(self._convention.arguments) :]]
+        stack = b"".join(word.to_bytes(_SLOT, "little") for word in words)
+        return_address = self._image.return_address.to_bytes(_SLOT, "little")
+        self._processor.write_memory(_ENTRY_RSP, return_address)
+        self._processor.write_memory(self._shadow_end, stack)
+        return self._shadow_end + len(stack)
 
     def _entry_registers(
         self,
@@ -173,14 +187,14 @@ class Machine:
         values = list(junk.words(len(GENERAL)))
         for name, value in chosen.items():
             values[_INDEX[name]] = value
-        for register, argument in zip(_ARGUMENT_REGISTERS, plan.arguments, strict=False):
+        for register, argument in zip(self._convention.arguments, plan.arguments, strict=False):
             values[_INDEX[register]] = arguments[argument.name]
         values[RSP] = _ENTRY_RSP
         flags = _FLAGS_AT_ENTRY | junk.word() & _STATUS_FLAGS
         return [*values, self._image.functions[plan.symbol], flags]
 
     def _returned(self, call: _Call, entry: list[int], final: list[int]) -> Execution:
-        for name in _CALLEE_SAVED:
+        for name in self._preserved:
             before, after = entry[_INDEX[name]], final[_INDEX[name]]
             if before != after:
                 call.problems.append(f"{name} is {after:#x} at return and was {before:#x}")
@@ -192,10 +206,20 @@ class Machine:
             call.problems.append("it returned and must not")
         returns = call.plan.returns
         if call.plan.scrub:
-            call.problems += _unscrubbed(call, entry, final)
+            call.problems += _unscrubbed(call, entry, final, self._scratch)
         status = None if returns in (Returns.VALUE, Returns.NO_STATUS) else final[RAX]
         value = {Returns.STATUS_AND_VALUE: final[RDX], Returns.VALUE: final[RAX]}.get(returns)
         return _execution(call, status, value)
+
+    def _changed_vectors(self, before: Sequence[bytes]) -> list[str]:
+        """The vector registers that a function preserves and that do not hold what they held."""
+        numbers = self._convention.preserved_vectors if before else ()
+        after = self._processor.read_vectors() if numbers else []
+        return [
+            f"xmm{number} is {after[number].hex()} at return and was {before[number].hex()}"
+            for number in numbers
+            if before[number] != after[number]
+        ]
 
     # -- hooks
 
@@ -246,7 +270,7 @@ class Machine:
             case Carry():
                 self._destroy(call, values, plan.destroyed - {"rax"}, True)
         if plan.destroys_simd and self._junk_vectors:
-            self._processor.write_vectors(call.junk.bytes(256))
+            self._destroy_vectors(call, ())
         values[RIP] += len(plan.instruction.code)
         self._processor.write_registers(values)
 
@@ -265,7 +289,7 @@ class Machine:
     def _call_symbol(self, call: _Call, values: list[int], symbol: str) -> None:
         """A function of somebody else: it keeps the calling convention and nothing more."""
         call.called.append(symbol)
-        if self._target.code_model != "kernel" and values[RSP] % 16 != 8:
+        if (values[RSP] + _SLOT) % self._target.stack_alignment:
             call.problems.append(f"the stack is not aligned at the call of {symbol}")
         if values[RFLAGS] & _DIRECTION_FLAG:
             call.problems.append(f"the direction flag is set at the call of {symbol}")
@@ -273,17 +297,27 @@ class Machine:
             call.trapped = True
             self._stop()
             return
-        self._destroy(call, values, _CALLER_SAVED, None)
+        self._destroy(call, values, self._scratch, None)
+        shadow = call.junk.bytes(self._convention.shadow_bytes)
+        self._processor.write_memory(values[RSP] + _SLOT, shadow)
         if self._junk_vectors:
-            self._processor.write_vectors(call.junk.bytes(256))
+            self._destroy_vectors(call, self._convention.preserved_vectors)
         values[RIP] += len(UD2)
         self._processor.write_registers(values)
+
+    def _destroy_vectors(self, call: _Call, kept: Sequence[int]) -> None:
+        """Junk into all vector registers but those whose numbers are kept."""
+        before = self._processor.read_vectors()
+        after = [call.junk.bytes(len(value)) for value in before]
+        for number in kept:
+            after[number] = before[number]
+        self._processor.write_vectors(after)
 
     def _destroy(
         self,
         call: _Call,
         values: list[int],
-        names: list[str] | frozenset[str],
+        names: Sequence[str] | frozenset[str],
         carry: bool | None,
     ) -> None:
         """Junk into registers and status flags; CF as told unless that is None."""
@@ -306,6 +340,8 @@ class Machine:
 
     def _at_caller_stack(self, is_write: bool, address: int, size: int, value: int) -> None:
         call = self._current()
+        if self._shadow_start <= address <= address + size <= self._shadow_end:
+            return
         if is_write:
             place = address - _ENTRY_RSP
             call.problems.append(f"writes {value:#x} to the caller's stack at rsp+{place:#x}")
@@ -346,20 +382,22 @@ def _execution(call: _Call, status: int | None, value: int | None) -> Execution:
     )
 
 
-def _unscrubbed(call: _Call, entry: list[int], final: list[int]) -> list[str]:
+def _unscrubbed(
+    call: _Call, entry: list[int], final: list[int], scratch: Sequence[str]
+) -> list[str]:
     """Registers that hold at return neither 0 nor what the caller had there.
 
-    Only those that callers do not expect back: for others a difference is a problem anyway. What
-    a function that was called left behind is not from the other side.
+    Only those of `scratch`, which callers do not expect back: for others a difference is a
+    problem anyway. What a function that was called left behind is not from the other side.
     """
     returned = {"rax"}
     if call.plan.returns is Returns.STATUS_AND_VALUE:
         returned.add("rdx")
     if call.called:
-        returned |= set(_CALLER_SAVED) - call.plan.destroyed
+        returned |= set(scratch) - call.plan.destroyed
     return [
         f"{name} is {final[_INDEX[name]]:#x} at return and should be scrubbed"
-        for name in _CALLER_SAVED
+        for name in scratch
         if name not in returned and final[_INDEX[name]] not in (0, entry[_INDEX[name]])
     ]
 

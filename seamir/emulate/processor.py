@@ -20,6 +20,7 @@ NAMES = (*GENERAL, "rip", "rflags")
 RAX, RDX, RSP = GENERAL.index("rax"), GENERAL.index("rdx"), GENERAL.index("rsp")
 RIP, RFLAGS = len(GENERAL), len(GENERAL) + 1
 VECTORS = 16  # XMM0 to XMM15
+VECTOR_SIZE = 16  # bytes of each
 
 InvalidHook = Callable[[], None]
 AccessHook = Callable[[bool, int, int, int], None]  # is a write, address, bytes, value written
@@ -45,7 +46,7 @@ class Processor:
         self._raised: Exception | None = None
         self._general = _Bank(self._uc, ids, 8)
         vectors = [getattr(x86_const, f"UC_X86_REG_XMM{n}") for n in range(VECTORS)]
-        self._vectors = _Bank(self._uc, vectors, 16)
+        self._vectors = _Bank(self._uc, vectors, VECTOR_SIZE)
 
     # -- memory
 
@@ -70,9 +71,15 @@ class Processor:
         """Sets all of NAMES; within a hook, execution goes on at the new RIP."""
         self._general.write(values)
 
-    def write_vectors(self, junk: bytes) -> None:
-        """Sets XMM0 to XMM15 from 256 bytes."""
-        self._vectors.write_bytes(junk)
+    def read_vectors(self) -> list[bytes]:
+        """The values of XMM0 to XMM15."""
+        data = self._vectors.read_bytes()
+        return [data[at : at + VECTOR_SIZE] for at in range(0, len(data), VECTOR_SIZE)]
+
+    def write_vectors(self, values: Sequence[bytes]) -> None:
+        """Sets XMM0 to XMM15; nothing without values."""
+        if values:
+            self._vectors.write_bytes(b"".join(values))
 
     # -- running
 
@@ -142,8 +149,11 @@ class _Bank:
         self._places = (ctypes.c_void_p * len(ids))(*places)
 
     def read(self) -> list[int]:
+        return list(self._words.unpack_from(self.read_bytes()))
+
+    def read_bytes(self) -> bytes:
         self._check(self._uc._do_reg_read_batch(self._ids, self._places, self._count))
-        return list(self._words.unpack_from(self._values))
+        return self._values.raw[: self._words.size]
 
     def write(self, values: Sequence[int]) -> None:
         self._words.pack_into(self._values, 0, *values)

@@ -74,7 +74,7 @@ class _Lowering:
             and outputs[0].test is None
             and not outputs[0].optional
             and not wrapper.keep
-            and self._target.register_pairs
+            and self._target.convention.register_pairs
         ):
             return "pointers"
         if default == "struct" and (

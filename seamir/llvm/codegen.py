@@ -14,7 +14,7 @@ from seamir.llvm.function import FunctionWriter
 from seamir.source import Source
 from seamir.targets import Target, switch_features
 
-TRIPLE = "x86_64-unknown-linux-gnu"
+ABI_STACK_ALIGNMENT = 16  # bytes, by both calling conventions
 
 _KERNEL_FEATURES = "-mmx,-sse,-sse2,-sse3,-ssse3,-sse4.1,-sse4.2,-avx,-avx2,-x87,+soft-float"
 
@@ -26,12 +26,13 @@ def emit_module(plans: Sequence[Plan], target: Target, main: Source, debug: str)
     """
     name = escape(main.logical_name or main.name)
     module = ir.Module(name=name, context=ir.Context())
-    module.triple = TRIPLE
+    module.triple = target.triple
     if "ibt" in target.features:
         add_module_flag(module, 8, "cf-protection-branch", 1)
     if target.code_model == "kernel":
         add_module_flag(module, 1, "Code Model", 2)
-        add_module_flag(module, 1, "override-stack-alignment", 8)  # as the kernel is compiled
+    if target.stack_alignment != ABI_STACK_ALIGNMENT:
+        add_module_flag(module, 1, "override-stack-alignment", target.stack_alignment)
     lines = None if debug == "none" else DebugInfo(module, main, only_lines=debug == "lines")
     without_frame = switch_features(target, ["-frame-pointer"])
     groups = [
@@ -59,6 +60,7 @@ def function_attributes(target: Target, *, scrub: bool = False) -> list[str]:
     features = [] if "simd" in on else [_KERNEL_FEATURES]
     features += ["+harden-sls-ret", "+harden-sls-ijmp"] if "sls" in on else []
     attributes = ["nounwind", "noinline"]
+    attributes += ["uwtable"] if target.convention.needs_unwind_tables else []
     attributes += [] if "redzone" in on else ["noredzone"]
     attributes += [] if "simd" in on else ["noimplicitfloat", '"use-soft-float"="true"']
     attributes += ["fn_ret_thunk_extern"] if "rethunk" in on else []

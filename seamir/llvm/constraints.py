@@ -40,7 +40,7 @@ def call_assembly(plan: Plan, target: Target) -> CallAssembly:
     knows their old value to be gone; registers that are only destroyed are clobbers, and those
     that are only loaded keep their value.
     """
-    parked, inputs = park(plan)
+    parked, inputs = park(plan, target.convention)
     results = {d.place.register for d in plan.deliveries} - {CARRY_FLAG}
     if plan.status is not None:
         results.add(plan.status.register)

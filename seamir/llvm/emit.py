@@ -12,7 +12,6 @@ from functools import cache
 from llvmlite import binding as llvm
 
 from seamir.diagnostics import fail
-from seamir.llvm.codegen import TRIPLE
 from seamir.targets import Target
 
 _LOCK = threading.Lock()
@@ -56,7 +55,7 @@ def _initialize() -> None:
 
 
 def _machine(target: Target) -> llvm.TargetMachine:
-    return llvm.Target.from_triple(TRIPLE).create_target_machine(
+    return llvm.Target.from_triple(target.triple).create_target_machine(
         cpu="x86-64",
         features="",
         opt=2,

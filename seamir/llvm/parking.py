@@ -11,14 +11,12 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import permutations
 
+from seamir.conventions import Convention
 from seamir.ir.leaf import Plan
 from seamir.model.expressions import ParameterValue
 from seamir.model.registers import REGISTERS
 
-# Where the first six arguments of a C function arrive: System V ABI, section 3.2.3.
-ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
-
-# Registers that callers do not expect back, in the order in which they are tried.
+# The order in which registers are tried that callers do not expect back.
 _PARKING = ("rsi", "rdi", "r8", "r9", "r10", "r11", "rcx", "rdx")
 
 _MOST_PARKED = 3
@@ -27,19 +25,19 @@ _MOST_PARKED = 3
 Move = tuple[str, str | None]
 
 
-def park(plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
+def park(plan: Plan, convention: Convention) -> tuple[dict[str, str], tuple[str, ...]]:
     """Registers of parked pointers by argument name, and the order of all inputs.
 
     With retries the operands need the spare registers themselves, so nothing is parked; nor if
     that would leave none for the carry flag.
     """
-    arrivals = dict(zip((a.name for a in plan.arguments), ARGUMENTS, strict=False))
+    arrivals = dict(zip((a.name for a in plan.arguments), convention.arguments, strict=False))
     moves = tuple((load.register, _arrival(plan, load.register, arrivals)) for load in plan.loads)
     used = plan.destroyed | {load.register for load in plan.loads}
     spare = REGISTERS.keys() - used - {"rsp", "rbp"}
     if plan.again or (plan.returns_carry and len(spare) <= _MOST_PARKED):
         return {}, tuple(register for register, _ in moves)
-    free = tuple(name for name in _PARKING if name not in used)
+    free = tuple(name for name in _PARKING if name not in used | convention.preserved)
     # Only what is stored through afterwards has to wait.
     written = {delivery.argument for delivery in plan.deliveries}
     names = [argument.name for argument in plan.arguments if argument.name in written]

@@ -15,11 +15,10 @@ ALL_BITS = (1 << WIDTH) - 1
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """A register; `preserved_by_callees` is the System V rule for functions."""
+    """A register and its number."""
 
     name: str
     number: int
-    preserved_by_callees: bool = False
 
 
 REGISTERS: dict[str, Register] = {
@@ -28,19 +27,19 @@ REGISTERS: dict[str, Register] = {
         Register("rax", 0),
         Register("rcx", 1),
         Register("rdx", 2),
-        Register("rbx", 3, preserved_by_callees=True),
-        Register("rsp", 4, preserved_by_callees=True),
-        Register("rbp", 5, preserved_by_callees=True),
+        Register("rbx", 3),
+        Register("rsp", 4),
+        Register("rbp", 5),
         Register("rsi", 6),
         Register("rdi", 7),
         Register("r8", 8),
         Register("r9", 9),
         Register("r10", 10),
         Register("r11", 11),
-        Register("r12", 12, preserved_by_callees=True),
-        Register("r13", 13, preserved_by_callees=True),
-        Register("r14", 14, preserved_by_callees=True),
-        Register("r15", 15, preserved_by_callees=True),
+        Register("r12", 12),
+        Register("r13", 13),
+        Register("r14", 14),
+        Register("r15", 15),
     )
 }
 

@@ -15,8 +15,8 @@ from iced_x86 import (
     RegisterExt,
 )
 
+from seamir.objects.contents import FixupEntry, Function, ObjectError
 from seamir.objects.disassembly import branch_target, decode
-from seamir.objects.elf import FixupEntry, Function, ObjectError
 
 _CALLS = frozenset({FlowControl.CALL, FlowControl.INDIRECT_CALL})
 _ENDS = frozenset(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from iced_x86 import ConstantOffsets, Decoder, Formatter, FormatterSyntax, Instruction, OpKind
 
-from seamir.objects.elf import FixupEntry, Function, Relocation
+from seamir.objects.contents import FixupEntry, Function, Relocation
 
 _PLACEHOLDER = 0x5EA31A5E  # stands for a symbol while the formatter prints a memory operand
 _NEAR_BRANCHES = frozenset({OpKind.NEAR_BRANCH16, OpKind.NEAR_BRANCH32, OpKind.NEAR_BRANCH64})

@@ -46,7 +46,11 @@ TARGETS = (
     ("linux-kernel",),
     ("linux-user",),
     ("linux-kernel", "-fixup", "-ibt", "-rethunk", "-sls"),
+    ("freestanding",),
+    ("uefi",),
 )
+ONCE = ("freestanding", "+kernel-model", "+fixup", "+ibt")
+GOLDEN_TARGETS = (TARGETS[0], TARGETS[1], ("uefi",))
 FRAMES = ("linux-kernel", "+frame-pointer")
 DELIVERIES = ("pointers", "struct", "register")
 
@@ -87,8 +91,9 @@ def cases() -> Iterator[Any]:
     """What is run: everything on the library and the hard cases, less on the golden inputs."""
     for name in DESCRIPTIONS:
         is_golden = name.endswith("input.seam")
-        for target in TARGETS[:2] if is_golden else TARGETS:
-            for deliver in DELIVERIES if target is TARGETS[0] or not is_golden else DELIVERIES[:1]:
+        for target in GOLDEN_TARGETS if is_golden else (*TARGETS, ONCE):
+            is_whole = target is TARGETS[0] or not (is_golden or target is ONCE)
+            for deliver in DELIVERIES if is_whole else DELIVERIES[:1]:
                 label = f"{'/'.join(Path(name).parts[-2:])} {' '.join(target)} {deliver}"
                 yield pytest.param(name, target, deliver, id=label)
 

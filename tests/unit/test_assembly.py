@@ -8,7 +8,8 @@ import pytest
 from golden_cases import case_names, compile_case
 
 import seamir
-from seamir.objects.elf import ObjectFile, read_object
+from seamir.objects.contents import ObjectFile
+from seamir.objects.reading import read_object
 
 TARGETS = ("linux-kernel", "linux-user")
 HOST = "tdx/host.seam"

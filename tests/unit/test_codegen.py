@@ -33,8 +33,8 @@ from seamir.emulate.machine import Machine
 from seamir.emulate.script import Completed, Memory, Script
 from seamir.model.registers import ALL_BITS
 from seamir.model.types import extend
+from seamir.objects.contents import Function
 from seamir.objects.disassembly import branch_target, decode
-from seamir.objects.elf import Function
 
 HOST = "tdx/host.seam"
 NAMES = (*case_names(), HOST)

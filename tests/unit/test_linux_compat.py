@@ -26,7 +26,7 @@ from seamir.emulate.machine import DATA_START, Execution, Machine
 from seamir.emulate.script import Carry, Completed, Fault, Memory, Outcome
 from seamir.ir.leaf import ArgumentKind, LoadKind, Plan
 from seamir.model.registers import ALL_BITS
-from seamir.objects.elf import read_object
+from seamir.objects.reading import read_object
 from seamir.targets import Target
 
 sys.path.append(str(Path(__file__).parents[2]))

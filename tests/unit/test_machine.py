@@ -35,7 +35,7 @@ from seamir.emulate.processor import GENERAL
 from seamir.emulate.script import Carry, Completed, Fault, Memory, Outcome, Script, Write
 from seamir.ir.leaf import Plan, Returns
 from seamir.model.registers import ALL_BITS
-from seamir.objects.elf import read_object
+from seamir.objects.reading import read_object
 from seamir.targets import TARGETS, Target, select_target
 
 KERNEL, USER = TARGETS["linux-kernel"], TARGETS["linux-user"]
@@ -475,8 +475,7 @@ def test_relocations_of_all_kinds() -> None:
         table: .quad other
         .long other
     """
-    low = {"redzone", "fixup"}
-    small = Target("test", "", "small", "static", ".text", "none", 2, frozenset(low))
+    small = select_target("linux-kernel", ["-kernel-model"])
     assert execute(SIMPLE, body, rest=rest, target=small).status == 3
     contents = read_object(assemble(body, rest))
     kinds = {r.kind for section in contents.sections for r in section.relocations}

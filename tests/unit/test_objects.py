@@ -8,17 +8,17 @@ from functools import cache
 import llvmlite.binding as llvm
 import pytest
 
-from seamir.objects.cost import Cost, measure
-from seamir.objects.disassembly import disassemble, labels, listing
-from seamir.objects.elf import (
+from seamir.objects.contents import (
     FixupEntry,
     Function,
     LineEntry,
     ObjectError,
     ObjectFile,
     Relocation,
-    read_object,
 )
+from seamir.objects.cost import Cost, measure
+from seamir.objects.disassembly import disassemble, labels, listing
+from seamir.objects.reading import read_object
 
 TRIPLE = "x86_64-unknown-linux-gnu"
 

@@ -24,7 +24,7 @@ from seamir.llvm.emit import emit_object
 from seamir.model.expressions import evaluate
 from seamir.model.registers import REGISTERS
 from seamir.model.types import extend
-from seamir.objects.elf import read_object
+from seamir.objects.reading import read_object
 from seamir.targets import TARGETS
 
 ENTERS = ("TDH.VP.ENTER", "TDH.VP.ENTER.RBP", "TDG.VP.ENTER")

@@ -1,0 +1,123 @@
+"""What an object has in it, whichever format it was read from: elf.py and coff.py return this."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+
+class ObjectError(ValueError):
+    """The bytes are not a well-formed x86-64 relocatable object, or not a readable one."""
+
+
+@dataclass(frozen=True)
+class Relocation:
+    """A relocation; `offset` in bytes from the start of the function or section that holds it.
+
+    `addend` counts from the relocated field, as ELF has it, also for COFF, whose own count of
+    relative ones starts behind the field. A relocation against a section symbol names the section.
+    """
+
+    offset: int
+    kind: str
+    symbol: str
+    addend: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section with content; `data` is empty for one without bytes in the file (.bss).
+
+    `alignment` is in bytes, `flags` is sh_flags in ELF and Characteristics in COFF. A section that
+    is not `loaded` is for linkers and debuggers.
+    """
+
+    name: str
+    data: bytes
+    alignment: int
+    flags: int
+    loaded: bool
+    relocations: tuple[Relocation, ...]
+
+
+@dataclass(frozen=True)
+class LineEntry:
+    """From `offset` (bytes from the function's start) on, the code comes from `file`:`line`.
+
+    Line 0 marks code that comes from no line; its file is empty where no table row covers it.
+    """
+
+    offset: int
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
+class FixupEntry:
+    """A fault at `from_offset` continues at `to_offset`, both bytes from the function's start."""
+
+    from_offset: int
+    to_offset: int
+    function: str
+    kind: int
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function symbol and its code; `offset` in bytes from the start of its section."""
+
+    name: str
+    section: str
+    offset: int
+    code: bytes
+    relocations: tuple[Relocation, ...]
+    line_source: Callable[[], tuple[LineEntry, ...]] = field(
+        default=tuple, repr=False, compare=False
+    )
+
+    @cached_property
+    def lines(self) -> tuple[LineEntry, ...]:
+        """The source lines by ascending offset, read at the first use; ObjectError if damaged."""
+        return self.line_source()
+
+
+@dataclass(frozen=True)
+class ObjectFile:
+    """What an object defines: functions by section and offset, undefined symbols by name."""
+
+    sections: tuple[Section, ...]
+    functions: tuple[Function, ...]
+    undefined_symbols: tuple[str, ...]
+    fixup_source: Callable[[str], tuple[FixupEntry, ...]] = field(repr=False, compare=False)
+
+    def section(self, name: str) -> Section | None:
+        """The first section of that name."""
+        return next((section for section in self.sections if section.name == name), None)
+
+    def function(self, name: str) -> Function | None:
+        """The first function of that name."""
+        return next((function for function in self.functions if function.name == name), None)
+
+    def fixups(self, section_name: str) -> tuple[FixupEntry, ...]:
+        """The rows of the fixup tables of that name, in order; none if there is no such section.
+
+        Raises ObjectError on a table whose rows do not resolve to offsets inside one function.
+        """
+        return self.fixup_source(section_name)
+
+
+def bytes_at(data: bytes, offset: int, size: int, what: str) -> bytes:
+    """`size` bytes from `offset` on; raises ObjectError, naming `what`, if there are fewer."""
+    if offset + size > len(data):
+        raise ObjectError(f"{what} extends past the end of its container")
+    return data[offset : offset + size]
+
+
+def text_at(strings: bytes, offset: int, what: str) -> str:
+    """The text that a zero byte ends; raises ObjectError, naming `what`, if it is none."""
+    end = strings.find(b"\0", offset)
+    if end < 0:
+        raise ObjectError(f"the name of {what} is outside its string table")
+    try:
+        return strings[offset:end].decode()
+    except UnicodeDecodeError:
+        raise ObjectError(f"the name of {what} is not UTF-8") from None
