@@ -318,6 +318,7 @@ def explain_command(
         emit=("obj",) if is_native() else (),
         deliver=deliver,
         symbol_prefix=symbol_prefix,
+        fallback=True,
     )
     if leaf is None and len(compilation.plans) > 1:
         raise click.UsageError(name_leaves(name, compilation.plans))
@@ -378,6 +379,7 @@ def run_command(
         deliver=deliver,
         symbol_prefix=symbol_prefix,
         debug=False,
+        fallback=True,
     )
     if len(compilation.plans) > 1:
         raise click.UsageError(name_leaves(name, compilation.plans))

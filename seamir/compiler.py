@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from seamir.diagnostics import Diagnostic, Diagnostics, Note, SeamError, fail
 from seamir.ir.leaf import Plan
-from seamir.ir.lower import LowerOptions, check_calls, check_structs, lower
+from seamir.ir.lower import LowerOptions, check_calls, check_fallbacks, check_structs, lower
 from seamir.ir.passes import run_passes
 from seamir.model.actions import Permissions
 from seamir.model.entities import Wrapper
@@ -176,13 +176,16 @@ def compile(
     deliver: str = "pointers",
     symbol_prefix: str = "",
     debug: bool = True,
+    fallback: bool | None = None,
 ) -> Compilation:
     """Compiles a program for a target.
 
     `features` are switches such as "-ibt"; `emit` names outputs (see `list_outputs`); `deliver`
     is how wrappers that do not say it deliver outputs, where their outputs allow it;
-    `symbol_prefix` precedes every symbol; without `debug` objects have no line table. Raises
-    SeamError on errors in the program or the request.
+    `symbol_prefix` precedes every symbol; without `debug` objects have no line table. `fallback`
+    says whether a wrapper may make do with what the target has, as Plan.fallbacks lists it; None:
+    unless it is one of the program's chosen leaves. Raises SeamError on errors in the program or
+    the request.
     """
     kinds = _several(emit)
     _check_request(kinds, deliver, symbol_prefix)
@@ -193,6 +196,8 @@ def compile(
     if not plans:
         message = f"`{program.main.name}` describes no leaf, so there is nothing to emit"
         sink.report("E0807", message, help=_NOTHING_HELP)
+    if not (fallback if fallback is not None else not program.leaves):
+        check_fallbacks(plans, sink)
     sink.stop_on_errors()
     context = EmitContext(plans, chosen, readable_name(program.stem), program.main, debug)
     outputs = {}

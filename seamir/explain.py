@@ -67,7 +67,7 @@ def explain_plan(plan: Plan, compilation: Compilation) -> str:
     target = compilation.target
     sections = [f"{plan.symbol}: {leaf_words(plan)}"]
     sections += ["\n".join(wrap_paragraph(text)) for text in paragraphs(plan.documentation.doc)]
-    prototype = [line.expandtabs() for line in declaration(plan)]
+    prototype = [line.expandtabs() for line in declaration(plan, target)]
     sections.append(_section("In C", prototype))
     if plan.arguments:
         sections.append(_section("Arguments", _arguments(plan)))

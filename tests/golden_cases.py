@@ -2,7 +2,8 @@
 
 `options.json` of a case has the options that its input needs: `leaves`, `conduits`, `allow_calls`,
 `allow_instructions` of seamir.load, `features`, `deliver`, `symbol_prefix` of seamir.compile, and
-`targets`, the targets whose listings are kept (linux-kernel alone if it says nothing).
+`targets`, the targets whose listings are kept (linux-kernel alone if it says nothing); what there
+is once is made for the first of them.
 """
 
 import json
@@ -63,7 +64,7 @@ def listings(compilation: seamir.Compilation) -> str:
 
 def expected_files(name: str) -> dict[str, str]:
     """What the compiler makes of a case, by the names of the files that keep it."""
-    main = compile_case(name)
+    main = compile_case(name, targets_of(name)[0])
     files = {
         "plan.txt": "\n".join(str(plan) for plan in main.plans),
         "expected.h": main.outputs["header"].text,

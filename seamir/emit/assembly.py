@@ -26,11 +26,14 @@ _LABEL = re.compile(r"([A-Za-z_.][A-Za-z0-9_.$]*):")
 _IMMEDIATE = re.compile(r"(\t[a-z]+([bwlq])\t\$)(-?\d+)(?=,)")
 _WIDTHS = {"b": 8, "w": 16, "l": 32, "q": 64}  # bits of an operand, by suffix of the mnemonic
 _SMALL = 0xFFFF  # what is larger is printed in hexadecimal
-# Labels and directives for debug sections, which this text does not carry.
+# Labels and directives for debug sections, which this text does not carry, and two for unwind
+# tables of version 2, which GNU as does not know and seamir does not ask for.
 _DROPPED = re.compile(
-    r"\t\.(cfi_\w+|ident|addrsig|addrsig_sym)\b|\t#(APP|NO_APP)|\.L(func_begin|debug|sec_end)"
+    r"\t\.(cfi_\w+|ident|addrsig|addrsig_sym|seh_startepilogue|seh_endepilogue)\b"
+    r"|\t#(APP|NO_APP)|\.L(func_begin|debug|sec_end)"
 )
-_TEMPORARY = re.compile(r"\.Ltmp\d+")
+_TEMPORARY = re.compile(r"\.L(?:tmp|func_end)\d+")
+_COFF_SYMBOL = re.compile(r"(\t\.def\t[^\n]+;)\n(\t\.scl\t\d+;)\n(\t\.type\t\d+;)\n(\t\.endef)")
 _RULE = "#" + "-" * 78
 
 
@@ -50,6 +53,7 @@ class _Annotator:
         self._in_function = False
 
     def run(self, text: str) -> str:
+        text = _COFF_SYMBOL.sub(r"\1\2\3\4", text)  # on one line, as compilers for COFF have it
         lines = _join_bytes(text.split("\n"), self._plans)
         self._used = {
             name for line in lines for name in _TEMPORARY.findall(line) if line != f"{name}:"

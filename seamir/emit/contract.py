@@ -375,6 +375,10 @@ def contract_sentences(plan: Plan, target: Target) -> tuple[str, ...]:
     if said.requires:
         lines.append(f"Requires {', '.join(plain(feature) for feature in said.requires)}.")
     lines += _section_sentences(plan, target)
+    lines += [
+        sentence(plain(f"In place of `{one.said}`, {one.instead}: {one.reason}"))
+        for one in plan.fallbacks
+    ]
     return _distinct(lines)
 
 

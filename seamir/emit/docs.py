@@ -127,7 +127,7 @@ def _summary(plan: Plan) -> str:
 
 def _function(plan: Plan, page: _Page) -> list[list[str]]:
     said = paragraphs(plan.documentation.doc)
-    prototype = [line.expandtabs() for line in declaration(plan)]
+    prototype = [line.expandtabs() for line in declaration(plan, page.target)]
     operands = table(OPERANDS, operand_cells(plan, page.text))
     outputs = table(OUTPUTS, output_cells(plan, page.text))
     duties = [page.text(line) for line in contract_sentences(plan, page.target)]

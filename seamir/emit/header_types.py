@@ -98,7 +98,7 @@ def typedefs(kinds: Iterable[Type], names: Names) -> list[str]:
 
 def assumptions(plans: Sequence[Plan], kinds: Iterable[Type]) -> list[str]:
     """Static asserts of what the machine code relies on: sizes, and offsets of members."""
-    lines = [f'{ASSERT}(sizeof(void *) == 8 && sizeof(long) == 8, "LP64");']
+    lines = [f'{ASSERT}(sizeof(void *) == 8, "size of a pointer");']
     sizes = {c_base(kind): kind.width // 8 for kind in kinds} | {"u64": 8}
     for spelling, size in sorted(sizes.items()):
         if not spelling.endswith("*"):

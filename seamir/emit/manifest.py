@@ -51,7 +51,7 @@ from seamir.model.statuses import StatusTest
 from seamir.targets import Target
 
 SCHEMA = "seamir-manifest"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _COLUMNS = 100  # what fits is written on one line
 _encode = json.JSONEncoder().encode
 
@@ -107,6 +107,9 @@ def _target(target: Target) -> Json:
     has_fixups = "fixup" in target.features
     return {
         "name": target.name,
+        "format": "elf" if target.is_elf else "coff",
+        "convention": target.convention.name,
+        "code_model": target.code_model,
         "features": sorted(target.features),
         "fixup_section": target.fixup_section if has_fixups else None,
         "fixup_type": target.fixup_type if has_fixups else None,
@@ -156,6 +159,10 @@ def _wrapper(plan: Plan, target: Target, tables: Tables, cost: Cost | None) -> J
         "struct": None if plan.struct is None else _struct(plan.struct, tables),
         "returns": plan.returns.value,
         "section": plan.section,
+        "fallbacks": [
+            {"said": one.said, "instead": one.instead, "reason": one.reason}
+            for one in plan.fallbacks
+        ],
         "effect": said.effect,
         "since": said.since,
         "requires": list(said.requires),

@@ -51,6 +51,7 @@ __all__ = [
     "Delivery",
     "Documentation",
     "Edges",
+    "Fallback",
     "Fill",
     "Input",
     "Load",
@@ -233,6 +234,16 @@ class Returns(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Fallback:
+    """What the description says and the target cannot do, what is done instead, and why."""
+
+    said: str
+    instead: str
+    reason: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Documentation:
     """What is said about the call and costs no instruction."""
 
@@ -256,7 +267,8 @@ class Plan:
     a function preserves hold the caller's, as always. `status` is None where there is none.
     `success` is any of the matches (None where the conduit does not say). `guard` is a cheap
     necessary condition of every clause of `again`, for the hot path; None: no clause.
-    `bound` is the largest number of attempts.
+    `bound` is the largest number of attempts. `fallbacks` are where the plan is not what the
+    description says.
     """
 
     symbol: str
@@ -287,6 +299,7 @@ class Plan:
     section: str
     documentation: Documentation = field(compare=False)
     span: Span = field(compare=False)
+    fallbacks: tuple[Fallback, ...] = field(compare=False, default=())
 
     def load(self, register: str) -> Load | None:
         """The load of a register, if the instruction reads it."""
@@ -360,6 +373,7 @@ def _print(plan: Plan) -> list[str]:
     if plan.scrub:
         lines.append("  scrub")
     lines.append(f"  section {plan.section}")
+    lines += [f"  {one.instead} in place of {one.said}: {one.reason}" for one in plan.fallbacks]
     return lines
 
 

@@ -12,6 +12,7 @@ from seamir.ir.leaf import (
     Check,
     Delivery,
     Documentation,
+    Fallback,
     Fill,
     Input,
     Load,
@@ -20,9 +21,11 @@ from seamir.ir.leaf import (
     Plan,
     Returns,
     Struct,
+    show_action,
 )
 from seamir.model.entities import Array, CallSymbol, Edges, Operand, Output, Wrapper
 from seamir.model.expressions import ZERO, Binary, Constant, Expression, parameters_of
+from seamir.model.instructions import FAULT_VECTORS
 from seamir.model.leaves import selector_values
 from seamir.model.outputs import success_of
 from seamir.model.registers import ABI_ORDER, CARRY_FLAG
@@ -66,7 +69,8 @@ class _Lowering:
         if not wrapper.outputs:
             return "pointers"
         if wrapper.delivery is not None:
-            return wrapper.delivery.kind
+            kind = wrapper.delivery.kind
+            return "pointers" if kind == "register" and not self._returns_pairs() else kind
         outputs = wrapper.outputs
         if default == "register" and not (
             len(outputs) == 1
@@ -74,7 +78,7 @@ class _Lowering:
             and outputs[0].test is None
             and not outputs[0].optional
             and not wrapper.keep
-            and self._target.convention.register_pairs
+            and self._returns_pairs()
         ):
             return "pointers"
         if default == "struct" and (
@@ -83,6 +87,34 @@ class _Lowering:
         ):
             return "pointers"
         return default
+
+    def _returns_pairs(self) -> bool:
+        """Whether status and value, where there are both, fit the registers of a return."""
+        return self._target.convention.register_pairs or self._leaf.conduit.status is None
+
+    def _fallbacks(self) -> tuple[Fallback, ...]:
+        """Where the target cannot do what the wrapper says; its conduit speaks for any target."""
+        wrapper, conduit, target = self._wrapper, self._leaf.conduit, self._target
+        found = []
+        chosen = wrapper.delivery
+        if chosen is not None and chosen.kind != self._delivery_kind:
+            reason = f"{target.convention.name} returns one word in registers"
+            said, instead = f"deliver {chosen.kind}", f"deliver {self._delivery_kind}"
+            found.append(Fallback(said, instead, reason, chosen.span))
+        if "fixup" not in target.features:
+            names = {vector: name for name, vector in FAULT_VECTORS.items()}
+            own = [
+                (f"on fault {names.get(vector, vector)}", action)
+                for vector, action in wrapper.edges.vectors
+                if (vector, action) not in conduit.edges.vectors
+            ]
+            if wrapper.edges.fault not in (None, conduit.edges.fault):
+                own.append(("on fault", wrapper.edges.fault))
+            reason = f"target {target.name} is used without a fixup table"
+            for where, action in own:
+                said = f"{where} {show_action(action)}"
+                found.append(Fallback(said, "faults are not caught", reason, action.span))
+        return tuple(found)
 
     def plan(self) -> Plan:
         leaf, wrapper = self._leaf, self._wrapper
@@ -125,6 +157,7 @@ class _Lowering:
             section=self._target.noinstr_section if wrapper.noinstr else ".text",
             documentation=self._documentation(),
             span=wrapper.span,
+            fallbacks=self._fallbacks(),
         )
 
     def _destroyed(self, edges: Edges) -> frozenset[str]:
@@ -387,6 +420,15 @@ def check_structs(plans: tuple[Plan, ...], sink: Diagnostics) -> None:
             notes = [("the other is here", first.span)]
             message = f"two structures would be called {plan.struct.name}"
             sink.report("E0611", message, plan.span, notes=notes)
+
+
+def check_fallbacks(plans: tuple[Plan, ...], sink: Diagnostics) -> None:
+    """Reports what the target cannot do, where nothing else will do."""
+    for plan in plans:
+        for fallback in plan.fallbacks:
+            message = f"`{fallback.said}` is not possible: {fallback.reason}"
+            help = f"a compilation of the whole file makes do: {fallback.instead}"
+            sink.report("E0810", message, fallback.span, help=help)
 
 
 def check_calls(plans: tuple[Plan, ...], sink: Diagnostics) -> None:

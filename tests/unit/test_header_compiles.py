@@ -14,7 +14,7 @@ import pytest
 from seamir.emit.header import emit_header
 from seamir.ir.leaf import Member, Plan
 from seamir.model.types import Field
-from seamir.targets import select_target
+from seamir.targets import Target, select_target
 
 KERNEL = select_target("linux-kernel")
 COMPILERS = {
@@ -39,8 +39,13 @@ typedef _Bool bool;
 """
 
 
-def header(*plans: Plan, stem: str = "made_up", name: str = "made_up.seam") -> str:
-    return emit_header(plans, KERNEL, stem, name)
+UEFI = select_target("uefi")
+
+
+def header(
+    *plans: Plan, stem: str = "made_up", name: str = "made_up.seam", target: Target = KERNEL
+) -> str:
+    return emit_header(plans, target, stem, name)
 
 
 def compile_c(folder: Path, compiler: Sequence[str], text: str, *flags: str) -> None:
@@ -70,6 +75,17 @@ def test_headers_compile(tmp_path: Path, compiler: Sequence[str], place: str) ->
         (tmp_path / "linux" / "types.h").write_text(KERNEL_TYPES)
         flags = ("-D__KERNEL__", "-ffreestanding")
     compile_header(tmp_path, compiler, header(*made.all_plans()), *flags)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS.values(), ids=COMPILERS.keys())
+def test_headers_for_uefi_compile(tmp_path: Path, compiler: Sequence[str]) -> None:
+    """Also where edk2 has defined EFIAPI, and where `long` has 32 bits."""
+    text = header(*made.all_plans(), target=UEFI)
+    compile_header(tmp_path, compiler, text)
+    compile_header(tmp_path, compiler, f"#define EFIAPI __attribute__((ms_abi))\n{text}")
+    if compiler[0].startswith("clang"):
+        windows = ("--target=x86_64-unknown-windows", "-ffreestanding")
+        compile_header(tmp_path, compiler, text, *windows)
 
 
 PROGRAM = """\

@@ -46,7 +46,7 @@ extern "C" {
 typedef u64 hpa_t;
 
 /* What the machine code relies on. */
-SEAMIR_ASSERT(sizeof(void *) == 8 && sizeof(long) == 8, "LP64");
+SEAMIR_ASSERT(sizeof(void *) == 8, "size of a pointer");
 SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 
 #ifndef SEAMIR_STATIC_ASSERT

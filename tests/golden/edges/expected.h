@@ -39,7 +39,7 @@ extern "C" {
 #endif
 
 /* What the machine code relies on. */
-SEAMIR_ASSERT(sizeof(void *) == 8 && sizeof(long) == 8, "LP64");
+SEAMIR_ASSERT(sizeof(void *) == 8, "size of a pointer");
 SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 
 /**

@@ -55,7 +55,7 @@ typedef s8 celsius_t;
 typedef u64 seam_word_t;
 
 /* What the machine code relies on. */
-SEAMIR_ASSERT(sizeof(void *) == 8 && sizeof(long) == 8, "LP64");
+SEAMIR_ASSERT(sizeof(void *) == 8, "size of a pointer");
 SEAMIR_ASSERT(sizeof(s8) == 1, "size of s8");
 SEAMIR_ASSERT(sizeof(u16) == 2, "size of u16");
 SEAMIR_ASSERT(sizeof(u32) == 4, "size of u32");
