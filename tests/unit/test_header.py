@@ -204,7 +204,7 @@ typedef u64 hpa_t;
 typedef u64 tdx_sept_info_t;
 
 /* What the machine code relies on. */
-SEAMIR_ASSERT(sizeof(void *) == 8 && sizeof(long) == 8, "LP64");
+SEAMIR_ASSERT(sizeof(void *) == 8, "size of a pointer");
 SEAMIR_ASSERT(sizeof(bool) == 1, "size of bool");
 SEAMIR_ASSERT(sizeof(u64) == 8, "size of u64");
 

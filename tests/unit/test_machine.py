@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -38,7 +39,7 @@ from seamir.model.registers import ALL_BITS
 from seamir.objects.reading import read_object
 from seamir.targets import TARGETS, Target, select_target
 
-KERNEL, USER = TARGETS["linux-kernel"], TARGETS["linux-user"]
+KERNEL, USER, UEFI = TARGETS["linux-kernel"], TARGETS["linux-user"], TARGETS["uefi"]
 CALL = ".byte 0x66, 0x0f, 0x01, 0xcf"
 OUT, OUT2 = DATA_START + 0x100, DATA_START + 0x200
 REGIONS = {OUT: b"\xaa" * 8, OUT2: b"\xbb" * 8}
@@ -509,3 +510,67 @@ def test_a_missing_unicorn_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     (diagnostic,) = error.value.diagnostics
     assert diagnostic.code == "E0804"
     assert diagnostic.message == "running needs the extra `seamir[emulate]`"
+
+
+# -- the Microsoft x64 convention
+
+
+def test_arguments_come_by_the_microsoft_convention() -> None:
+    names = "abcdef"
+    wrapper = plan(*(value(n) for n in names), loads=[load("r10", "e"), load("r11", "f")])
+    code = f"mov 40(%rsp), %r10; mov 48(%rsp), %r11; mov $29, %eax; {CALL}; ret"
+    execution = execute(wrapper, code, target=UEFI, named={name: ord(name) for name in names})
+    registers = ("rcx", "rdx", "r8", "r9", "r10", "r11")
+    assert [chr(execution.attempts[0][r]) for r in registers] == list(names)
+    assert execution.problems == ()
+    code = code.replace("48(", "56(")
+    execution = execute(wrapper, code, target=UEFI, named={name: ord(name) for name in names})
+    assert execution.problems == ("reads the caller's stack past the arguments",)
+
+
+def test_the_shadow_space_is_the_functions_own() -> None:
+    code = f"mov %rax, 8(%rsp); mov %rax, 32(%rsp); {SIMPLE_CODE}"
+    assert execute(SIMPLE, code, target=UEFI).problems == ()
+    (problem,) = execute(SIMPLE, f"mov %eax, 40(%rsp); {SIMPLE_CODE}", target=UEFI).problems
+    assert "to the caller's stack at rsp+0x28" in problem
+    assert len(execute(SIMPLE, code, target=USER).problems) == 2
+
+
+@pytest.mark.parametrize("name", ["rsi", "rdi"])
+def test_more_registers_are_preserved(name: str) -> None:
+    code = f"mov $1, %{name}; {SIMPLE_CODE}"
+    (problem,) = execute(SIMPLE, code, target=UEFI).problems
+    assert problem.startswith(f"{name} is 0x1 at return and was ")
+    assert execute(SIMPLE, code, target=USER).problems == ()
+
+
+@pytest.mark.parametrize("number", [6, 15])
+def test_vector_registers_are_preserved(number: int) -> None:
+    code = f"xorps %xmm{number}, %xmm{number}; {SIMPLE_CODE}"
+    (problem,) = execute(SIMPLE, code, target=UEFI).problems
+    assert problem.startswith(f"xmm{number} is {'0' * 32} at return and was ")
+    assert execute(SIMPLE, f"xorps %xmm5, %xmm5; {SIMPLE_CODE}", target=UEFI).problems == ()
+    assert execute(SIMPLE, code, target=USER).problems == ()
+
+
+def test_vector_registers_that_the_other_side_destroys() -> None:
+    wrapper = replace(SIMPLE, destroys_simd=True)
+    numbers = range(6, 16)
+    problems = execute(wrapper, SIMPLE_CODE, target=UEFI).problems
+    assert [problem.split()[0] for problem in problems] == [f"xmm{number}" for number in numbers]
+    save = "; ".join(f"movups %xmm{n}, {16 * (n - 6)}(%rsp)" for n in numbers)
+    back = "; ".join(f"movups {16 * (n - 6)}(%rsp), %xmm{n}" for n in numbers)
+    code = f"sub $168, %rsp; {save}; mov $29, %eax; {CALL}; {back}; add $168, %rsp; ret"
+    assert execute(wrapper, code, target=UEFI).problems == ()
+
+
+def test_a_called_function_uses_its_shadow_space() -> None:
+    """It keeps XMM6 to XMM15, and takes the 32 bytes above its return address."""
+    wrapper = plan(on=edges(on_carry=calling("helper", 1)))
+    code = f"mov $29, %eax; {CALL}; sub $40, %rsp; call helper; add $40, %rsp; mov $1, %eax; ret"
+    assert execute(wrapper, code, Carry(), target=UEFI).problems == ()
+    code = f"push %rbx; push %rbx; mov $29, %eax; {CALL}; sub $24, %rsp; call helper"
+    code += "; add $24, %rsp; pop %rbx; pop %rcx; ret"
+    (problem,) = execute(wrapper, code, Carry(), target=UEFI).problems
+    assert problem.startswith("rbx is ")
+    assert execute(wrapper, code, Carry(), target=USER).problems == ()

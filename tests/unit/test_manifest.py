@@ -169,11 +169,14 @@ def test_mutilated_manifests_are_invalid(path: tuple[str | int, ...], value: Any
 
 def test_the_head() -> None:
     whole = manifest(made.simple())
-    assert whole["schema"] == "seamir-manifest" and whole["schema_version"] == 2
+    assert whole["schema"] == "seamir-manifest" and whole["schema_version"] == 3
     assert list(whole["versions"]) == ["llvm", "seamir"]
     assert whole["target"] == {
         "name": "linux-kernel",
-        "features": ["fixup", "ibt", "rethunk", "sls"],
+        "format": "elf",
+        "convention": "System V",
+        "code_model": "kernel",
+        "features": ["fixup", "ibt", "kernel-model", "rethunk", "sls"],
         "fixup_section": "__ex_table",
         "fixup_type": 2,
     }
