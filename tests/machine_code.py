@@ -22,7 +22,7 @@ from iced_x86 import (
     UsedMemory,
 )
 
-from seamir.conventions import SYSTEM_V, Convention
+from seamir.conventions import Convention
 from seamir.ir.leaf import Plan, Returns
 from seamir.model.registers import REGISTERS
 from seamir.objects.contents import FixupEntry, Function
@@ -52,7 +52,7 @@ class Code:
     plan: Plan
     function: Function
     fixups: tuple[FixupEntry, ...]
-    convention: Convention = SYSTEM_V
+    convention: Convention
 
     def instructions(self) -> dict[int, Instruction]:
         """The instructions by offset."""

@@ -29,7 +29,11 @@ from seamir.emulate.machine import Machine
 SCHEMA = json.loads((Path(seamir.emit.__file__).parent / "manifest.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 CONFIGURATIONS = tuple(
-    product(("linux-kernel", "linux-user"), ("pointers", "struct", "register"), ((), ("-fixup",)))
+    product(
+        ("linux-kernel", "linux-user", "freestanding", "uefi"),
+        ("pointers", "struct", "register"),
+        ((), ("-fixup",)),
+    )
 )
 COMPILED = range(8)  # seeds; many more were run by hand, with all configurations
 CHECKED = range(100, 160)

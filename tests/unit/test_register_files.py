@@ -66,7 +66,8 @@ def read_code(plan: Plan, data: bytes, target: str) -> Code:
     function = made.function(plan.symbol)
     assert function is not None
     fixups = made.fixups(TARGETS[target].fixup_section)
-    return Code(plan, function, tuple(one for one in fixups if one.function == plan.symbol))
+    own = tuple(one for one in fixups if one.function == plan.symbol)
+    return Code(plan, function, own, TARGETS[target].convention)
 
 
 def test_every_call_to_the_host_is_held() -> None:
