@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import seamir
 from seamir.objects.reading import read_object
 from seamir.syntax.files import library_folder
 
+TESTS = Path(__file__).resolve().parent.parent
 LIBRARY = [
     f"tdx/{path.name}"
     for path in sorted((library_folder() / "tdx").glob("*.seam"))
@@ -98,3 +101,22 @@ def test_a_freestanding_object_links_alone(features: tuple[str, ...], tmp_path: 
         base = "0xffffffff81000000" if features else "0x100000"
         symbol = result.symbols[0]
         run("ld", "-Ttext", base, "-e", symbol, "-o", tmp_path / "made", tmp_path / "made.o")
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_compilers_agree_on_the_microsoft_convention(compiler: str, tmp_path: Path) -> None:
+    """A program calls the wrappers natively, by the header; its code is COFF made into ELF."""
+    need(compiler, "objcopy")
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        pytest.skip("native execution needs Linux on x86-64")
+    source = TESTS / "golden" / "uefi" / "input.seam"
+    result = seamir.compile(seamir.load(source), target="uefi", emit=("obj", "header"), debug=False)
+    result.write(tmp_path)
+    made = tmp_path / "input.elf"
+    run("objcopy", "-I", "pe-x86-64", "-O", "elf64-x86-64", "-R", ".pdata", "-R", ".xdata",
+        tmp_path / "input.o", made)  # fmt: skip
+    program = tmp_path / "program"
+    run(compiler, "-O2", "-Wall", "-Werror", "-I", tmp_path, TESTS / "native" / "uefi.c", made,
+        "-Wl,-z,noexecstack", "-o", program)  # fmt: skip
+    done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "as the convention says\n")
