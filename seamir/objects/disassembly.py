@@ -10,15 +10,16 @@ from seamir.objects.contents import FixupEntry, Function, Relocation
 
 _PLACEHOLDER = 0x5EA31A5E  # stands for a symbol while the formatter prints a memory operand
 _NEAR_BRANCHES = frozenset({OpKind.NEAR_BRANCH16, OpKind.NEAR_BRANCH32, OpKind.NEAR_BRANCH64})
-_CODE_COLUMNS = 30  # ten code bytes in hex and the spaces after them
 _TEXT_COLUMNS = 40
+_CODE_COLUMNS = 29  # ten code bytes in hex
 
 
 @dataclass(frozen=True)
 class DecodedInstruction:
     """One instruction; `offset` in bytes from the function's start, as are its relocations'.
 
-    `line` is the source line, None where the object names none for this code.
+    `line` is the source line, None where the object names none for this code. `distance` is how
+    many of the last bytes say how far away the label is that a branch leads to.
     """
 
     offset: int
@@ -26,6 +27,7 @@ class DecodedInstruction:
     text: str
     line: int | None
     relocations: tuple[Relocation, ...]
+    distance: int = 0
 
     @property
     def relocation(self) -> Relocation | None:
@@ -51,10 +53,12 @@ def disassemble(
 
 
 def listing(function: Function, fixups: Iterable[FixupEntry] = ()) -> str:
-    """The text of a golden file: a header, labels, instructions, then the function's fixups.
+    """The text of a golden file: a header, then labels and instructions.
 
-    An instruction is shown as its offset and its code bytes in hex, its text, and after a
-    semicolon its relocations. The text ends with a newline and has no trailing spaces.
+    An instruction is shown as its text, its code bytes in hex, its relocations and where its
+    fault goes on. A change of code changes the lines of what changed and the header, which has
+    the size, and no others: there are no offsets, and the distance to a label is `..`. The text
+    ends with a newline and has no trailing spaces.
     """
     own = _own(function, fixups)
     names = labels(function, own)
@@ -62,8 +66,11 @@ def listing(function: Function, fixups: Iterable[FixupEntry] = ()) -> str:
     lines = [_header(function, len(instructions))]
     for instruction in instructions:
         lines += _label_line(instruction, names)
-        lines.append(_instruction_line(instruction))
-    lines += [_fixup_line(entry, names) for entry in own]
+        lines.append(_instruction_line(instruction, own, names))
+    starts = {instruction.offset for instruction in instructions}
+    for entry in own:
+        if entry.from_offset not in starts:
+            lines.append(f"+{entry.from_offset:#x}: {_fixup(entry, names)}")
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
@@ -116,7 +123,11 @@ def _disassemble(function: Function, names: Mapping[int, str]) -> list[DecodedIn
         offsets = decoder.get_constant_offsets(instruction)
         text = printer.text(instruction, offsets, relocations)
         code = function.code[instruction.ip : instruction.next_ip]
-        instructions.append(DecodedInstruction(instruction.ip, code, text, None, relocations))
+        to_label = branch_target(instruction, relocations) in names
+        distance = offsets.immediate_size if to_label else 0
+        instructions.append(
+            DecodedInstruction(instruction.ip, code, text, None, relocations, distance)
+        )
     return instructions
 
 
@@ -208,14 +219,17 @@ def _label_line(instruction: DecodedInstruction, names: Mapping[int, str]) -> li
     return [f"{names[instruction.offset]}:"] if instruction.offset in names else []
 
 
-def _instruction_line(instruction: DecodedInstruction) -> str:
-    notes = ", ".join(
-        f"{one.kind} {one.symbol}{_signed(one.addend)}" for one in instruction.relocations
-    )
-    text = f"{instruction.text:<{_TEXT_COLUMNS}}  ; {notes}" if notes else instruction.text
-    return f"  {instruction.offset:04x}  {instruction.code.hex(' '):<{_CODE_COLUMNS}}  {text}"
+def _instruction_line(
+    instruction: DecodedInstruction, own: Iterable[FixupEntry], names: Mapping[int, str]
+) -> str:
+    notes = [f"{one.kind} {one.symbol}{_signed(one.addend)}" for one in instruction.relocations]
+    notes += [_fixup(entry, names) for entry in own if entry.from_offset == instruction.offset]
+    digits = [f"{byte:02x}" for byte in instruction.code]
+    digits[len(digits) - instruction.distance :] = [".."] * instruction.distance
+    code = " ".join(digits)
+    return f"  {instruction.text:<{_TEXT_COLUMNS}}  {code:<{_CODE_COLUMNS}}  {', '.join(notes)}"
 
 
-def _fixup_line(entry: FixupEntry, names: Mapping[int, str]) -> str:
+def _fixup(entry: FixupEntry, names: Mapping[int, str]) -> str:
     target = names.get(entry.to_offset, f"+{entry.to_offset:#x}")
-    return f"fixup +{entry.from_offset:#x} -> {target} type {entry.kind}"
+    return f"fixup -> {target} type {entry.kind}"

@@ -627,15 +627,14 @@ def test_bytes_that_are_no_instruction_are_shown() -> None:
 
 LISTING = """\
 f: .text, 20 bytes, 6 instructions
-  0000  ff cf                           dec edi
-  0002  74 09                           je .L1
-  0004  66 0f 01 cf                     seamcall
-  0008  e9 00 00 00 00                  jmp __x86_return_thunk                    ; R_X86_64_PLT32 __x86_return_thunk-0x4
+  dec edi                                   ff cf
+  je .L1                                    74 ..
+  seamcall                                  66 0f 01 cf                    fixup -> .L2 type 2
+  jmp __x86_return_thunk                    e9 00 00 00 00                 R_X86_64_PLT32 __x86_return_thunk-0x4
 .L1:
-  000d  e8 00 00 00 00                  call oops                                 ; R_X86_64_PLT32 oops-0x4
+  call oops                                 e8 00 00 00 00                 R_X86_64_PLT32 oops-0x4
 .L2:
-  0012  0f 0b                           ud2
-fixup +0x4 -> .L2 type 2
+  ud2                                       0f 0b
 """  # noqa: E501 - the text is compared exactly
 
 
@@ -657,9 +656,36 @@ def test_the_listing_is_deterministic_and_clean(kernel: ObjectFile) -> None:
         assert all(line == line.rstrip() for line in text.splitlines())
 
 
-def test_the_listing_of_a_fixup_outside_instructions_has_an_offset() -> None:
+def test_the_listing_of_a_fixup_outside_instructions_has_offsets() -> None:
     function = code("b800000000c3")
-    assert listing(function, [FixupEntry(0, 3, "f", 1)]).endswith("fixup +0x0 -> +0x3 type 1\n")
+    lines = listing(function, [FixupEntry(0, 3, "f", 1), FixupEntry(2, 5, "f", 2)]).splitlines()
+    assert lines[1].endswith("  b8 00 00 00 00                 fixup -> +0x3 type 1")
+    assert lines[-1] == "+0x2: fixup -> .L1 type 2"
+
+
+def test_the_listing_shows_all_fixups_of_an_instruction() -> None:
+    function = code("90c3")
+    text = listing(function, [FixupEntry(0, 1, "f", 2), FixupEntry(0, 0, "f", 1)])
+    assert text.splitlines()[2].endswith("fixup -> .L1 type 1, fixup -> .L2 type 2")
+
+
+def test_a_change_changes_no_other_lines_of_the_listing() -> None:
+    text = "1: dec %edi; jz 2f; {} jmp 1b; call oops; 2: mov (%rdi), %rax; ret"
+    before, after = (assembled(text.format(more)) for more in ("", "nop;"))
+    fixups = (FixupEntry(len(one.code) - 4, 0, "f", 2) for one in (before, after))
+    old, new = (listing(f, [e]).splitlines() for f, e in zip((before, after), fixups, strict=True))
+    inserted = [line for line in new[1:] if line not in old]
+    assert [line.split() for line in inserted] == [["nop", "90"]]
+    new.remove(inserted[0])
+    assert new[1:] == old[1:]
+    assert new[0] != old[0]
+
+
+def test_the_distance_of_a_branch_is_its_last_bytes() -> None:
+    function = assembled("1: jz 1b; call 1b; .byte 0x0f, 0x84, 0xf3, 0xff, 0xff, 0xff; jmp away")
+    rows = [line.split("  ")[-1] for line in listing(function).splitlines()[2:5]]
+    assert [row.strip() for row in rows] == ["74 ..", "e8 .. .. .. ..", "0f 84 .. .. .. .."]
+    assert "e9 00 00 00 00" in listing(function)
 
 
 # --- cost
