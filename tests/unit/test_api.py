@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,33 @@ def test_importing_loads_no_heavy_library(tmp_path: Path) -> None:
     heavy = {"llvmlite", "lark", "click", "rich", "unicorn", "elftools", "iced_x86", "z3", "pdb"}
     program = "import sys, seamir; print(*{name.partition('.')[0] for name in sys.modules})"
     assert heavy.isdisjoint(python(program, tmp_path).split())
+
+
+def test_importing_loads_nothing_of_the_package(tmp_path: Path) -> None:
+    program = """
+import sys, seamir
+print(*(name for name in sys.modules if name.startswith("seamir")))
+from seamir import *
+assert load is seamir.load and Target is seamir.Target
+assert set(seamir.__all__) <= set(dir(seamir))
+"""
+    assert set(python(program, tmp_path).split()) == {"seamir", "seamir.version"}
+
+
+def test_public_names_are_imported_by_programs_as_by_type_checkers() -> None:
+    tree = ast.parse((ROOT / "seamir/__init__.py").read_text(encoding="utf-8"))
+    imported = {
+        (node.module, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("seamir.")
+        for alias in node.names
+        if alias.asname is None
+    }
+    assert {name for _, name in imported} == set(seamir.__all__) - {"__version__"}
+    for module, name in imported:
+        assert getattr(seamir, name) is getattr(import_module(module), name)
+    with pytest.raises(AttributeError, match="module `seamir` has no attribute `compiled`"):
+        _ = seamir.compiled  # type: ignore[attr-defined]
 
 
 def test_checking_needs_no_code_generator(tmp_path: Path) -> None:
