@@ -1,18 +1,14 @@
-"""Options that several kinds of test share."""
+"""What all tests need of pytest."""
 
 import pytest
 
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the switch that rewrites what golden tests expect."""
-    parser.addoption(
-        "--seamir-update-golden",
-        action="store_true",
-        help="write what golden tests expect from what the compiler makes now",
-    )
+pytest_plugins = ["pytester"]
 
 
-@pytest.fixture
-def update_golden(request: pytest.FixtureRequest) -> bool:
-    """Whether golden files are to be rewritten rather than compared."""
-    return bool(request.config.getoption("--seamir-update-golden"))
+def pytest_configure(config: pytest.Config) -> None:
+    """Says what is wrong where the package is not installed, or an older state of it is."""
+    if not config.pluginmanager.hasplugin("seamir"):
+        raise pytest.UsageError(
+            "these tests need the plugin of seamir: install the package again, as `make test` "
+            "does, and run pytest without `-p no:seamir`"
+        )

@@ -7,13 +7,12 @@ is once is made for the first of them.
 """
 
 import json
-import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import seamir
-from seamir.objects.disassembly import listing
+from seamir.golden.texts import KEPT
 
 FOLDER = Path(__file__).parent / "golden"
 _LOAD = ("leaves", "conduits", "allow_calls", "allow_instructions")
@@ -55,27 +54,17 @@ def compile_case(
     return seamir.compile(program, target=target, emit=emit, debug=debug, **chosen)
 
 
-def listings(compilation: seamir.Compilation) -> str:
-    """The listings of all functions of an object."""
-    contents = compilation.object_file
-    fixups = contents.fixups(compilation.target.fixup_section)
-    return "\n".join(listing(function, fixups) for function in contents.functions)
-
-
 def expected_files(name: str) -> dict[str, str]:
     """What the compiler makes of a case, by the names of the files that keep it."""
     main = compile_case(name, targets_of(name)[0])
     files = {
-        "plan.txt": "\n".join(str(plan) for plan in main.plans),
-        "expected.h": main.outputs["header"].text,
-        # Versions change with every release, and nothing else should.
-        "expected.json": re.sub(
-            r'"versions": \{[^}]*\}', '"versions": {}', main.outputs["manifest"].text
-        ),
-        "expected.md": main.outputs["docs"].text,
+        "plan.txt": KEPT["plan"].text(main),
+        "expected.h": KEPT["header"].text(main),
+        "expected.json": KEPT["manifest"].text(main),
+        "expected.md": KEPT["docs"].text(main),
     }
     for target in targets_of(name):
-        files[f"{target}.lst"] = listings(compile_case(name, target))
+        files[f"{target}.lst"] = KEPT["listing"].text(compile_case(name, target))
     if main.diagnostics:
         warnings = "\n".join(warning.render() for warning in main.diagnostics) + "\n"
         files["warnings.txt"] = warnings.replace(f"{FOLDER / name}/", "")

@@ -4,39 +4,28 @@
 """
 
 import subprocess
-from difflib import unified_diff
 from pathlib import Path
 
 import pytest
 from golden_cases import FOLDER, case_names, expected_files
 
+from seamir.golden.files import compare, write_changed
+
 KEPT = ("plan.txt", "expected.h", "expected.json", "expected.md", "warnings.txt")
 
 
 @pytest.mark.parametrize("name", case_names())
-def test_golden(name: str, update_golden: bool) -> None:
+def test_golden(name: str, seamir_update_golden: bool) -> None:
     made = expected_files(name)
     folder = FOLDER / name
-    if update_golden:
+    if seamir_update_golden:
         update(folder, made)
-    problems = [compare(folder / file, text) for file, text in made.items()]
-    problems += [f"{path} is made no more\n" for path in stale(folder, made)]
+    problems = [compare(folder / file, text, f"{name}/{file}") for file, text in made.items()]
+    problems += [f"{path} is made no more" for path in stale(folder, made)]
     found = "\n".join(problem for problem in problems if problem)
     if found:
         help = "If that is meant: pytest tests/golden --seamir-update-golden"
         pytest.fail(f"{found}\n{help}", pytrace=False)
-
-
-def compare(path: Path, made: str) -> str:
-    """A unified diff from the file to what was made, "" if there is no difference."""
-    kept = path.read_text(encoding="utf-8") if path.exists() else ""
-    if kept == made and path.exists():
-        return ""
-    label = f"{path.parent.name}/{path.name}"
-    difference = unified_diff(
-        kept.splitlines(keepends=True), made.splitlines(keepends=True), label, f"{label} (made now)"
-    )
-    return "".join(difference) or f"{label} is missing\n"
 
 
 def stale(folder: Path, made: dict[str, str]) -> list[Path]:
@@ -49,8 +38,7 @@ def update(folder: Path, made: dict[str, str]) -> None:
     """Writes what was made, and removes what is made no more."""
     for path in stale(folder, made):
         path.unlink()
-    for file, text in made.items():
-        (folder / file).write_text(text, encoding="utf-8", newline="")
+    write_changed({folder / file: text for file, text in made.items()})
 
 
 @pytest.mark.parametrize("name", case_names())
@@ -66,23 +54,6 @@ def test_the_header_compiles(name: str, tmp_path: Path) -> None:
 
 def test_there_are_cases() -> None:
     assert {"page_remove", "page_remove_retry"} <= set(case_names())
-
-
-def test_a_mismatch_is_a_unified_diff(tmp_path: Path) -> None:
-    path = tmp_path / "case" / "plan.txt"
-    path.parent.mkdir()
-    path.write_text("one\ntwo\nthree\n")
-    assert compare(path, "one\nTWO\nthree\n").splitlines() == [
-        "--- case/plan.txt",
-        "+++ case/plan.txt (made now)",
-        "@@ -1,3 +1,3 @@",
-        " one",
-        "-two",
-        "+TWO",
-        " three",
-    ]
-    assert compare(path, "one\ntwo\nthree\n") == ""
-    assert compare(tmp_path / "case" / "none.lst", "") == "case/none.lst is missing\n"
 
 
 def test_the_switch_writes_and_removes(tmp_path: Path) -> None:

@@ -25,10 +25,10 @@ def diagnostics_of(path: Path) -> tuple[seamir.Diagnostic, ...]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_diagnostics(case: str, request: pytest.FixtureRequest) -> None:
+def test_diagnostics(case: str, seamir_update_golden: bool) -> None:
     found = render(diagnostics_of(FOLDER / case / "input.seam")) + "\n"
     expected = FOLDER / case / "expected.txt"
-    if request.config.getoption("--seamir-update-golden", default=False):
+    if seamir_update_golden:
         expected.write_text(found, encoding="utf-8")
     assert expected.is_file(), "run pytest --seamir-update-golden and read what it wrote"
     assert found == expected.read_text(encoding="utf-8")
