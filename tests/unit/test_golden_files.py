@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import LEAVES
+from command_line import LEAVES, ROOT
 
 import seamir
 from seamir.compiler import list_outputs
@@ -104,6 +104,12 @@ def test_what_cannot_be_kept(
         texts_of(made(), keep, name)
     (found,) = caught.value.diagnostics
     assert (found.code, found.message, found.help) == ("E0809", message, help)
+
+
+def test_the_page_has_all_kinds() -> None:
+    page = (ROOT / "docs" / "golden.md").read_text(encoding="utf-8")
+    for kind, row in KEPT.items():
+        assert f"| `{kind}` | `NAME.TARGET{row.suffix}` |" in page
 
 
 # -- differences
