@@ -252,11 +252,13 @@ def test_everything_that_can_be_kept(project: pytest.Pytester) -> None:
 
 
 def test_the_options_of_load_and_compile(project: pytest.Pytester) -> None:
-    folder = project.path / "vendor" / "own"
+    folder = project.path / "tests" / "vendor" / "own"
     folder.mkdir(parents=True)
     (project.path / "leaves.seam").rename(folder / "leaves.seam")
+    (project.path / "test_leaves.py").unlink()
     project.makepyfile(
-        test_leaves="""
+        **{
+            "tests/test_options": """
         import seamir
 
         def test_leaves(seamir_golden):
@@ -279,10 +281,11 @@ def test_the_options_of_load_and_compile(project: pytest.Pytester) -> None:
             assert made.symbols == ("my_test_remove", "my_test_read")
             assert made.code("my_test_read").startswith(bytes.fromhex("f30f1efa"))
         """
+        }
     )
     run(project, UPDATE).assert_outcomes(passed=1)
-    assert kept(project) == ["kept/golden/mine.linux-user.lst"]
-    text = (project.path / "kept/golden/mine.linux-user.lst").read_text()
+    assert kept(project) == ["tests/kept/golden/mine.linux-user.lst"]
+    text = (project.path / "tests/kept/golden/mine.linux-user.lst").read_text()
     assert "0x800000000000000b" in text  # the selector of the other conduit
     run(project).assert_outcomes(passed=1)
 
