@@ -7,5 +7,5 @@ from seamir.pytest_plugin import Golden
 
 @pytest.mark.parametrize("target", ["linux-kernel", "linux-user"])
 def test_leaves(seamir_golden: Golden, target: str) -> None:
-    made = seamir_golden("leaves.seam", target=target, keep=("listing", "header"))
+    made = seamir_golden("leaves.seam", target=target)
     assert len(made.code("tdh_mem_page_remove")) <= 128, "more than two cache lines"
