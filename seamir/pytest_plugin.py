@@ -179,7 +179,7 @@ class _Run:
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        golden = _FIXTURE in getattr(item, "fixturenames", ())
+        golden = _RECORD in item.stash or _FIXTURE in getattr(item, "fixturenames", ())
         if golden and (report.when == "call" or report.skipped):
             record = item.stash.get(_RECORD, _Record(item.nodeid))
             # Reports travel from the processes of pytest-xdist to the one that prints.

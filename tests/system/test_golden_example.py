@@ -14,9 +14,9 @@ from pathlib import Path
 import hatchling  # noqa: F401  (used in a process of its own)
 import pytest
 from command_line import ROOT
+from golden_projects import ALONE
 
 EXAMPLE = ROOT / "examples" / "golden"
-ALONE = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 
 
 def python(*arguments: str | Path, cwd: Path, path: Path | None = None) -> str:
