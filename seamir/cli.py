@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from seamir import compiler
-from seamir.cli_options import choosing, loading, searching, separated, targeting
+from seamir.cli_options import as_json, choosing, loading, searching, separated, targeting
 from seamir.diagnostics import Diagnostic, SeamError, printable, render
 from seamir.ir.leaf import Plan
 from seamir.syntax.loader import ParsedFiles
@@ -34,7 +34,10 @@ class SeamCommand(click.Command):
         try:
             return super().invoke(ctx)
         except SeamError as error:
-            _show(error.diagnostics)
+            if ctx.params.get("as_json"):
+                _print_json(_data(error.diagnostics))
+            else:
+                _show(error.diagnostics)
             codes = {diagnostic.code for diagnostic in error.diagnostics}
             ctx.exit(2 if codes <= BAD_REQUEST else 1)
 
@@ -72,6 +75,14 @@ def _show(diagnostics: Iterable[Diagnostic]) -> None:
         click.echo(f"{count}; {named} {'says' if len(commands) == 1 else 'say'} more", err=True)
 
 
+def _data(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
+    return [diagnostic.to_json() for diagnostic in _once(diagnostics)]
+
+
+def _print_json(data: Any) -> None:
+    click.echo(json.dumps(data, indent=2))
+
+
 @click.group(
     invoke_without_command=True,
     no_args_is_help=True,
@@ -79,8 +90,9 @@ def _show(diagnostics: Iterable[Diagnostic]) -> None:
 )
 @click.option("--version", is_flag=True, help="Show the version and exit.")
 @click.option("--verbose", is_flag=True, help="With --version: name LLVM and Python too.")
+@click.option("--json", "as_json", is_flag=True, help="With --version: print JSON.")
 @click.pass_context
-def main(context: click.Context, version: bool, verbose: bool) -> None:
+def main(context: click.Context, version: bool, verbose: bool, as_json: bool) -> None:
     """Compile descriptions of TDX leaf functions to machine code.
 
     \b
@@ -91,19 +103,27 @@ def main(context: click.Context, version: bool, verbose: bool) -> None:
     Exit status: 0 done, 1 an error in a file, 2 a bad command line, 70 a defect of seamir.
     """
     if version:
-        _show_version(verbose)
+        _show_version(verbose, as_json)
         context.exit()
     if context.invoked_subcommand is None:
         raise click.UsageError("name a command")
+    if as_json:
+        raise click.UsageError("--json comes after the command")
 
 
-def _show_version(verbose: bool) -> None:
-    click.echo(f"seamir {VERSION}")
+def _show_version(verbose: bool, as_json: bool) -> None:
+    versions = {"seamir": VERSION}
     if verbose:
         from seamir.llvm.emit import llvm_version, llvmlite_version
 
-        click.echo(f"LLVM {llvm_version()} in llvmlite {llvmlite_version()}")
-        click.echo(f"Python {sys.version.split()[0]}")
+        versions |= {"llvm": llvm_version(), "llvmlite": llvmlite_version()}
+        versions["python"] = sys.version.split()[0]
+    if as_json:
+        _print_json(versions)
+        return
+    click.echo(f"seamir {VERSION}")
+    if verbose:
+        click.echo("LLVM {llvm} in llvmlite {llvmlite}\nPython {python}".format(**versions))
 
 
 def main_status() -> int:
@@ -151,6 +171,7 @@ def main_status() -> int:
     type=click.Path(dir_okay=False),
     help="Write the files read as a rule for make or ninja.",
 )
+@as_json
 def compile_command(
     names: tuple[str, ...],
     directory: str,
@@ -161,6 +182,7 @@ def compile_command(
     symbol_prefix: str,
     no_debug: bool,
     depfile: str | None,
+    as_json: bool,
     **loading: Any,
 ) -> None:
     """Compile each FILE to DIR/<stem>.o and what else --emit names.
@@ -190,32 +212,29 @@ def compile_command(
         )
 
     compilations = _each(names, compile_one)
-    compiler.write_all(compilations, directory, depfile)
-    _show([warning for made in compilations for warning in made.diagnostics])
+    files = compiler.write_outputs(compilations, directory, depfile)
+    warnings = [warning for made in compilations for warning in made.diagnostics]
+    if as_json:
+        _print_json({"files": [file.to_json() for file in files], "warnings": _data(warnings)})
+    else:
+        _show(warnings)
 
 
 @main.command(name="check", cls=SeamCommand)
 @click.argument("names", metavar="FILE...", nargs=-1, required=True)
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print diagnostics; JSON goes to the standard output.",
-)
+@as_json
 @choosing
 @loading
 @click.pass_context
 def check_command(
-    context: click.Context, /, names: tuple[str, ...], style: str, **loading: Any
+    context: click.Context, /, names: tuple[str, ...], as_json: bool, **loading: Any
 ) -> None:
     """Check each FILE and print what is wrong with it.
 
     \b
     Examples:
       seamir check leaves.seam
-      seamir check leaves.seam --format json
+      seamir check leaves.seam --json
     """
     found: list[Diagnostic] = []
     parsed = ParsedFiles()
@@ -224,9 +243,8 @@ def check_command(
             found += compiler.check(compiler.load(name, parsed=parsed, **loading))
         except SeamError as error:
             found += error.diagnostics
-    found = _once(found)
-    if style == "json":
-        click.echo(json.dumps([diagnostic.to_json() for diagnostic in found], indent=2))
+    if as_json:
+        _print_json(_data(found))
     else:
         _show(found)
     errors = {diagnostic.code for diagnostic in found if diagnostic.severity == "error"}
@@ -236,7 +254,7 @@ def check_command(
 
 @main.command(name="list", cls=SeamCommand)
 @click.argument("names", metavar="FILE...", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with more about each wrapper.")
+@as_json
 @searching
 @choosing
 @loading
@@ -259,7 +277,7 @@ def list_command(
       seamir list tdx/host.seam --leaf 'TDH.MNG.*'
       seamir list tdx/host.seam --writes r8 --effect none
     """
-    from seamir.listing import Search, find, list_plans, plan_rows
+    from seamir.listing import RIGHT, Search, align, find, list_rows, plan_rows
 
     parsed = ParsedFiles()
 
@@ -268,20 +286,27 @@ def list_command(
         return compiler.plans_of(program, TARGETS[DEFAULT_TARGET])
 
     found = _each(names, plans_of)
-    _show([warning for _, warnings in found for warning in warnings])
+    warnings = [warning for _, some in found for warning in some]
+    if not as_json:
+        _show(warnings)
     search = Search(reads, writes, statuses, effect, leaf_version, since, via)
     plans = find([plan for plans, _ in found for plan in plans], search)
-    click.echo(json.dumps(plan_rows(plans), indent=2) if as_json else list_plans(plans).rstrip())
+    if as_json:
+        _print_json({"wrappers": plan_rows(plans), "warnings": _data(warnings)})
+    else:
+        click.echo(align(list_rows(plans), RIGHT), nl=False)
 
 
 @main.command(name="explain", cls=SeamCommand)
 @click.argument("name", metavar="FILE|CODE")
 @click.argument("leaf", metavar="[LEAF]", required=False)
+@as_json
 @targeting
 @loading
 def explain_command(
     name: str,
     leaf: str | None,
+    as_json: bool,
     target: str,
     features: tuple[str, ...],
     deliver: str,
@@ -299,31 +324,39 @@ def explain_command(
       seamir explain tdx/host.seam TDH.MEM.PAGE.REMOVE
       seamir explain E0304
     """
-    from seamir.explain import explain_code, explain_plan, is_code, name_leaves
+    from seamir import explain
     from seamir.llvm.emit import is_native
 
-    if is_code(name) and not os.path.exists(name):
+    if explain.is_code(name) and not os.path.exists(name):
         if leaf is not None:
             message = f"{name} is a code, not a file: nothing comes after it"
             raise click.UsageError(message)
-        click.echo(explain_code(name), nl=False)
+        if as_json:
+            _print_json(explain.explain_code_data(name))
+        else:
+            click.echo(explain.explain_code(name), nl=False)
         return
     if leaf is None and not name.endswith(".seam") and not os.path.exists(name):
         message = f"there is no file `{printable(name)}`; a leaf comes after its file"
         raise click.UsageError(message)
+    emit = ["obj"] if is_native() else []
+    emit += ["manifest"] if as_json else []
     compilation = compiler.compile(
         compiler.load(name, leaves=() if leaf is None else (leaf,), **loading),
         target=target,
         features=features,
-        emit=("obj",) if is_native() else (),
+        emit=emit,
         deliver=deliver,
         symbol_prefix=symbol_prefix,
         fallback=True,
     )
     if leaf is None and len(compilation.plans) > 1:
-        raise click.UsageError(name_leaves(name, compilation.plans))
+        raise click.UsageError(explain.name_leaves(name, compilation.plans))
+    if as_json:
+        _print_json(explain.explain_data(compilation))
+        return
     _show(compilation.diagnostics)
-    texts = [explain_plan(plan, compilation) for plan in compilation.plans]
+    texts = [explain.explain_plan(plan, compilation) for plan in compilation.plans]
     if not is_native():
         texts.append("The instructions can be shown on an x86-64 machine only.\n")
     click.echo("\n".join(texts), nl=False)
@@ -338,7 +371,7 @@ def explain_command(
     metavar="TEXT",
     help="What the other side does, attempt by attempt. Every call succeeds if not given.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
+@as_json
 @targeting
 @loading
 def run_command(
@@ -383,11 +416,13 @@ def run_command(
     )
     if len(compilation.plans) > 1:
         raise click.UsageError(name_leaves(name, compilation.plans))
-    _show(compilation.diagnostics)
+    if not as_json:
+        _show(compilation.diagnostics)
     record, warnings = run.run_call(compilation, words, script)
-    _show(warnings)
     if as_json:
-        click.echo(json.dumps(run.report_json(record), indent=2))
+        warnings = (*compilation.diagnostics, *warnings)
+        _print_json({**run.report_json(record), "warnings": _data(warnings)})
     else:
+        _show(warnings)
         click.echo(run.report_text(record), nl=False)
     run.stop_on_differences(record)

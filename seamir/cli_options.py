@@ -49,6 +49,11 @@ choosing = click.option(
 )
 
 
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, for programs; errors in files too."
+)
+
+
 def loading(function: Function) -> Function:
     """The options of every command that loads descriptions."""
     options = (

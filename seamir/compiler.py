@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seamir.diagnostics import Diagnostic, Diagnostics, Note, SeamError, fail
 from seamir.ir.leaf import Plan
@@ -69,6 +69,24 @@ class Output:
     def text(self) -> str:
         """The bytes as text; all outputs but objects are UTF-8."""
         return self.data.decode("utf-8")
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A file that was written: `kind` as in `emit`, or "depfile"; `size` in bytes.
+
+    It is not `changed` if it had the same bytes already, and keeps its time stamp then.
+    """
+
+    kind: str
+    path: Path
+    size: int
+    changed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as data that `json.dumps` accepts."""
+        path = readable_name(os.fspath(self.path))
+        return {"kind": self.kind, "path": path, "bytes": self.size, "changed": self.changed}
 
 
 @dataclass(frozen=True)
@@ -243,14 +261,24 @@ def write_all(
     have the same name or define the same symbol, if an output would replace an input, or if a
     file cannot be written.
     """
+    return tuple(file.path for file in write_outputs(compilations, directory, depfile))
+
+
+def write_outputs(
+    compilations: Sequence[Compilation],
+    directory: str | os.PathLike[str] = ".",
+    depfile: str | os.PathLike[str] | None = None,
+) -> tuple[WrittenFile, ...]:
+    """The same; returns what is known of each file."""
     _check_together(compilations)
     folder = os.fspath(directory)
     made = {
-        os.path.join(folder, compilation.stem + output.suffix): output.data
+        os.path.join(folder, compilation.stem + output.suffix): output
         for compilation in compilations
         for output in compilation.outputs.values()
     }
-    files = {Path(name): data for name, data in made.items()}
+    kinds = {Path(name): output.kind for name, output in made.items()}
+    files = {Path(name): output.data for name, output in made.items()}
     inputs = {path for compilation in compilations for path in compilation.program.paths}
     if depfile is not None:
         text = depfile_text(made, sorted(inputs))
@@ -258,7 +286,10 @@ def write_all(
         if place in files:
             raise fail("E0808", f"the depfile would replace the output `{place}`")
         files[place] = os.fsencode(text)
-    return write_files(files, inputs)
+    return tuple(
+        WrittenFile(kinds.get(path, "depfile"), path, len(files[path]), changed)
+        for path, changed in write_files(files, inputs).items()
+    )
 
 
 def _check_together(compilations: Sequence[Compilation]) -> None:

@@ -1,12 +1,15 @@
-"""What `seamir explain` says, as text."""
+"""What `seamir explain` says, as text or as data for JSON."""
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from itertools import takewhile
+from typing import Any
 
 from seamir.compiler import Compilation
 from seamir.diagnostics import fail, printable
@@ -14,15 +17,16 @@ from seamir.emit.contract import (
     argument_doc,
     contract_sentences,
     leaf_words,
+    operand_cells,
     operand_table,
     outcome_lines,
     promise_words,
 )
 from seamir.emit.header import declaration
 from seamir.emit.text import paragraphs, wrap, wrap_paragraph
-from seamir.ir.leaf import Plan
+from seamir.ir.leaf import Argument, Plan
 from seamir.listing import align, show_argument
-from seamir.objects.contents import FixupEntry, Function
+from seamir.objects.contents import Function
 from seamir.objects.disassembly import DecodedInstruction, disassemble, labels
 from seamir.source import Source
 from seamir.syntax.loader import Unit
@@ -52,6 +56,13 @@ def explain_code(code: str) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def explain_code_data(code: str) -> dict[str, Any]:
+    """The same as data; the page is Markdown."""
+    page = explain_code(code)
+    title = page.partition("\n")[0].partition(": ")[2]
+    return {"code": code.upper(), "title": title, "page": page}
+
+
 def name_leaves(name: str, plans: Sequence[Plan]) -> str:
     """What to say to somebody who names a file and none of its leaves."""
     table = align([(plan.leaf, plan.symbol) for plan in plans])
@@ -70,7 +81,8 @@ def explain_plan(plan: Plan, compilation: Compilation) -> str:
     prototype = [line.expandtabs() for line in declaration(plan, target)]
     sections.append(_section("In C", prototype))
     if plan.arguments:
-        sections.append(_section("Arguments", _arguments(plan)))
+        rows = [(show_argument(argument), *words) for argument, *words in _arguments(plan)]
+        sections.append(_section("Arguments", align(rows).splitlines()))
     sections.append(_section("Operands and outputs", operand_table(plan)))
     contract = contract_sentences(plan, target)
     if contract:
@@ -81,7 +93,39 @@ def explain_plan(plan: Plan, compilation: Compilation) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _arguments(plan: Plan) -> list[str]:
+def explain_data(compilation: Compilation) -> dict[str, Any]:
+    """The same of all plans as data: the manifest, what it does not have, and warnings.
+
+    The compilation has a manifest, and if there are to be instructions an object.
+    """
+    return {
+        "manifest": json.loads(compilation.outputs["manifest"].text),
+        "explanations": [_explanation(plan, compilation) for plan in compilation.plans],
+        "warnings": [warning.to_json() for warning in compilation.diagnostics],
+    }
+
+
+def _explanation(plan: Plan, compilation: Compilation) -> dict[str, Any]:
+    target = compilation.target
+    return {
+        "symbol": plan.symbol,
+        "summary": leaf_words(plan),
+        "prototype": "\n".join(line.expandtabs() for line in declaration(plan, target)),
+        "arguments": [
+            {"name": argument.name, "promise": promise, "doc": doc}
+            for argument, promise, doc in _arguments(plan)
+        ],
+        "operands": [
+            {"way": way, "place": place, "value": value, "note": note}
+            for way, place, value, note in operand_cells(plan)
+        ],
+        "contract": list(contract_sentences(plan, target)),
+        "outcomes": list(outcome_lines(plan, target)),
+        "code": _code_data(plan, compilation) if "obj" in compilation.outputs else None,
+    }
+
+
+def _arguments(plan: Plan) -> list[tuple[Argument, str, str]]:
     """Each argument with what its type promises and what is said of it."""
     rows = []
     for argument in plan.arguments:
@@ -89,8 +133,8 @@ def _arguments(plan: Plan) -> list[str]:
         promise = promise_words(promises[0] if promises else argument.type)
         optional = "may be NULL; " if argument.optional else ""
         doc = optional + argument_doc(plan, argument)
-        rows.append((show_argument(argument), promise, doc))
-    return align(rows).splitlines()
+        rows.append((argument, promise, doc))
+    return rows
 
 
 def _section(title: str, lines: Sequence[str]) -> str:
@@ -102,55 +146,104 @@ def _wrapped(sentences: Sequence[str]) -> list[str]:
     return [line for sentence in sentences for line in wrap(sentence, "", "  ")]
 
 
-def _code_section(plan: Plan, compilation: Compilation) -> str:
+@dataclass(frozen=True)
+class _Line:
+    """An instruction, its label or "", and the line it comes from ("", 0 if unknown)."""
+
+    instruction: DecodedInstruction
+    label: str
+    file: str
+    line: int
+    source: str
+
+
+@dataclass(frozen=True)
+class _Code:
+    """The code of a wrapper; `faults` are where one happens and the label where it goes on."""
+
+    function: Function
+    lines: tuple[_Line, ...]
+    faults: tuple[tuple[int, str], ...]
+
+
+def _code_of(plan: Plan, compilation: Compilation) -> _Code:
     contents = compilation.object_file
     function = contents.function(plan.symbol)
     assert function is not None  # each plan becomes a function
     fixups = contents.fixups(compilation.target.fixup_section)
     own = [entry for entry in fixups if entry.function == plan.symbol]
     sources = {_logical(unit): unit.source for unit in compilation.program.units}
-    title = f"Instructions in {function.section}, {len(function.code)} bytes"
-    return _section(title, _instructions(plan, function, own, sources))
+    names = labels(function, own)
+    faults = [(entry.from_offset, names.get(entry.to_offset, "?")) for entry in own]
+    lines = _lines(plan, function, disassemble(function, own), names, sources)
+    return _Code(function, tuple(lines), tuple(faults))
 
 
 def _logical(unit: Unit) -> str:
     return unit.source.logical_name or unit.source.name
 
 
-def _instructions(
+def _lines(
     plan: Plan,
     function: Function,
-    fixups: Sequence[FixupEntry],
-    sources: dict[str, Source],
-) -> list[str]:
-    """Each instruction beside the place in the description that it comes from.
-
-    The line itself is shown where it is not that of the instruction above.
-    """
-    names = labels(function, fixups)
-    instructions = disassemble(function, fixups)
+    instructions: Sequence[DecodedInstruction],
+    names: Mapping[int, str],
+    sources: Mapping[str, Source],
+) -> Iterator[_Line]:
+    """Each instruction with the place in the description that it comes from."""
     places = _places(function)
     starts = [start for start, _, _ in places]
     loads = _loads(plan, instructions)
+    for instruction in instructions:
+        offset = instruction.offset
+        _, file, line = places[bisect_right(starts, offset) - 1]
+        file, line = loads.get(offset, (file, line))
+        source = _source_line(file, line, sources)
+        yield _Line(instruction, names.get(offset, ""), printable(file), line, source)
+
+
+def _code_section(plan: Plan, compilation: Compilation) -> str:
+    code = _code_of(plan, compilation)
+    title = f"Instructions in {code.function.section}, {len(code.function.code)} bytes"
+    faults = [f"a fault at {offset:04x} goes on at {label}" for offset, label in code.faults]
+    return _section(title, [*_instructions(code), *faults])
+
+
+def _instructions(code: _Code) -> list[str]:
+    """Lines of text; a source line is shown where it is not that of the instruction above."""
     rows: list[tuple[str, str, str]] = []
     above = ("", 0)
-    for instruction in instructions:
-        if instruction.offset in names:
-            rows.append((f"{names[instruction.offset]}:", "", ""))
+    for one in code.lines:
+        if one.label:
+            rows.append((f"{one.label}:", "", ""))
             above = ("", 0)
-        _, file, line = places[bisect_right(starts, instruction.offset) - 1]
-        file, line = loads.get(instruction.offset, (file, line))
-        code = f"  {instruction.offset:04x}  {instruction.text}"
-        shown = "" if (file, line) == above else _source_line(file, line, sources)
-        rows.append((code, printable(f"{file}:{line}") if line else "", shown))
-        above = (file, line)
-    return [
-        *align(rows).splitlines(),
-        *(
-            f"a fault at {entry.from_offset:04x} goes on at {names.get(entry.to_offset, '?')}"
-            for entry in fixups
-        ),
-    ]
+        place = (one.file, one.line)
+        words = f"  {one.instruction.offset:04x}  {one.instruction.text}"
+        shown = "" if place == above else one.source
+        rows.append((words, f"{one.file}:{one.line}" if one.line else "", shown))
+        above = place
+    return align(rows).splitlines()
+
+
+def _code_data(plan: Plan, compilation: Compilation) -> dict[str, Any]:
+    code = _code_of(plan, compilation)
+    return {
+        "section": code.function.section,
+        "bytes": len(code.function.code),
+        "instructions": [
+            {
+                "label": one.label or None,
+                "offset": one.instruction.offset,
+                "bytes": one.instruction.code.hex(),
+                "text": one.instruction.text,
+                "file": one.file or None,
+                "line": one.line or None,
+                "source": one.source,
+            }
+            for one in code.lines
+        ],
+        "faults": [{"offset": offset, "goes_on_at": label} for offset, label in code.faults],
+    }
 
 
 def _loads(plan: Plan, instructions: Sequence[DecodedInstruction]) -> dict[int, tuple[str, int]]:
@@ -188,7 +281,7 @@ def _places(function: Function) -> list[tuple[int, str, int]]:
     return [(0, "", 0), *reversed(places)]
 
 
-def _source_line(file: str, line: int, sources: dict[str, Source]) -> str:
+def _source_line(file: str, line: int, sources: Mapping[str, Source]) -> str:
     source = sources.get(file)
     if source is None or not line:
         return ""

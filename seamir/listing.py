@@ -1,7 +1,7 @@
 """What `seamir list` says: the wrappers of a file, or those of them that one looks for.
 
-Takes plans, returns text or data for JSON. A search that cannot be meant, for a register or a
-status that there is not, raises SeamError.
+Takes plans, returns rows of text or data for JSON. A search that cannot be meant, for a register
+or a status that there is not, raises SeamError.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from seamir.model.registers import CARRY_FLAG, REGISTERS
 from seamir.model.scope import suggest
 
 HEAD = ("SYMBOL", "LEAF", "NUMBER", "VERSION", "CONDUIT", "ATTEMPTS", "ARGUMENTS")
+RIGHT = frozenset({2, 3, 5})  # the columns of numbers
 
 
 @dataclass(frozen=True)
@@ -137,12 +138,12 @@ def _check(plans: Sequence[Plan], search: Search) -> None:
 # -- what is said of the plans
 
 
-def list_plans(plans: Sequence[Plan]) -> str:
-    """One line a wrapper: symbol, leaf, number, version, conduit, attempts, arguments.
+def list_rows(plans: Sequence[Plan]) -> list[tuple[str, ...]]:
+    """The head, then a row a wrapper: symbol, leaf, number, version, conduit, attempts, arguments.
 
     An argument with a star is a pointer.
     """
-    rows = [HEAD]
+    rows: list[tuple[str, ...]] = [HEAD]
     for plan in plans:
         rows.append(
             (
@@ -155,7 +156,7 @@ def list_plans(plans: Sequence[Plan]) -> str:
                 ", ".join(show_argument(argument) for argument in plan.arguments) or "-",
             )
         )
-    return align(rows, right=(2, 3, 5))
+    return rows
 
 
 def plan_rows(plans: Sequence[Plan]) -> list[dict[str, Any]]:

@@ -14,12 +14,12 @@ from seamir.diagnostics import fail, printable
 _NOT_IN_RULES = frozenset("%;=|")  # nothing quotes these in a rule
 
 
-def write_files(files: Mapping[Path, bytes], inputs: Iterable[str] = ()) -> tuple[Path, ...]:
+def write_files(files: Mapping[Path, bytes], inputs: Iterable[str] = ()) -> dict[Path, bool]:
     """Writes `files` (path to bytes); none of them if one cannot be written.
 
     Folders are made if needed. `inputs` are absolute paths that must not be replaced. Files that
     have the bytes already keep their time stamp; through a symbolic link its target is written.
-    Only regular files are replaced. Raises SeamError.
+    Only regular files are replaced. Returns for each path whether it changed. Raises SeamError.
     """
     temporaries: list[str] = []
     path = Path()
@@ -42,7 +42,8 @@ def write_files(files: Mapping[Path, bytes], inputs: Iterable[str] = ()) -> tupl
     finally:
         for temporary in temporaries:
             _remove(temporary)
-    return tuple(files)
+    changed = {place for _, place in pending}
+    return {path: place in changed for place, path in places.items()}
 
 
 def _places(files: Mapping[Path, bytes], inputs: frozenset[str]) -> dict[str, Path]:

@@ -76,6 +76,7 @@ __all__ = [
     "no_carry_reason",
     "no_fault_reason",
     "note_words",
+    "operand_cells",
     "operand_rows",
     "operand_table",
     "outcome_lines",
@@ -419,8 +420,8 @@ def note_words(note: str) -> str:
 # -- tables
 
 
-def operand_table(plan: Plan) -> tuple[str, ...]:
-    """Lines of plain text: a row for each operand, then one for each output, in columns."""
+def operand_cells(plan: Plan) -> list[tuple[str, str, str, str]]:
+    """A row for each operand, then for each output: in or out, where, what, a note."""
     rows = []
     for row in operand_rows(plan):
         source = source_of(plan, row)
@@ -430,6 +431,12 @@ def operand_table(plan: Plan) -> tuple[str, ...]:
         rows.append(("out", output.place, plain(output.destination), output_words(output)))
     if plan.returns is not Returns.NOTHING and plan.status is not None:
         rows.append(("out", str(plan.status), "status", ""))
+    return rows
+
+
+def operand_table(plan: Plan) -> tuple[str, ...]:
+    """The same as lines of plain text, in columns."""
+    rows = operand_cells(plan)
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
     return tuple(
         "  ".join((*(row[i].ljust(widths[i]) for i in range(3)), row[3])).rstrip() for row in rows

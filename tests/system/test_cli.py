@@ -353,12 +353,10 @@ def test_check_finds_what_compile_finds(folder: Path) -> None:
 
 
 def test_check_as_json(folder: Path) -> None:
-    done = call("check", "leaves.seam", "--format", "json", cwd=folder)
+    done = call("check", "leaves.seam", "--json", cwd=folder)
     assert json.loads(done.stdout) == []
     write(folder, "bad.seam", BAD)
-    done = call(
-        "check", "bad.seam", "leaves.seam", "no.seam", "--format=json", cwd=folder, status=1
-    )
+    done = call("check", "bad.seam", "leaves.seam", "no.seam", "--json", cwd=folder, status=1)
     assert done.stderr == ""
     found = json.loads(done.stdout)
     assert [entry["severity"] for entry in found] == ["error", "error", "error"]

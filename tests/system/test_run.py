@@ -594,6 +594,7 @@ def test_json(folder: Path) -> None:
             },
         ],
         "differences": [],
+        "warnings": [],
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 import seamir
 from seamir.compiler import plans_of
 from seamir.ir.leaf import Plan
-from seamir.listing import Search, find, list_plans, plan_rows, version_of
+from seamir.listing import HEAD, Search, align, find, list_rows, plan_rows, version_of
 from seamir.targets import TARGETS
 
 LEAVES = """
@@ -210,7 +210,7 @@ def test_a_version_that_is_a_parameter() -> None:
     rows = {row["symbol"]: row for row in plan_rows(found)}
     assert rows["a_alias"]["version_parameter"] == "v"
     assert rows["a_alias"]["alias_of"] == "A.VERSIONS"
-    assert re.search(r"(?m)^a_versions +A.VERSIONS +5 +v +versioned ", list_plans(found))
+    assert re.search(r"(?m)^a_versions +A.VERSIONS +5 +v +versioned ", align(list_rows(found)))
 
 
 @pytest.mark.parametrize(
@@ -267,4 +267,5 @@ def test_rows_for_programs() -> None:
 
 
 def test_a_table_of_nothing_has_its_head() -> None:
-    assert list_plans([]) == "SYMBOL  LEAF  NUMBER  VERSION  CONDUIT  ATTEMPTS  ARGUMENTS\n"
+    assert list_rows([]) == [HEAD]
+    assert align([HEAD]) == "SYMBOL  LEAF  NUMBER  VERSION  CONDUIT  ATTEMPTS  ARGUMENTS\n"

@@ -29,7 +29,7 @@ def message_of(function: Callable[[], object]) -> str:
 
 def test_files_and_folders_are_made(tmp_path: Path) -> None:
     files = {tmp_path / "a/b/one": b"1", tmp_path / "two": b""}
-    assert write_files(files) == tuple(files)
+    assert list(write_files(files).items()) == [(path, True) for path in files]
     assert {path: path.read_bytes() for path in files} == files
     assert names_in(tmp_path) == ["a", "two"]
     assert names_in(tmp_path / "a/b") == ["one"]
@@ -40,7 +40,8 @@ def test_only_changed_files_are_written(tmp_path: Path) -> None:
     write_files({one: b"1", two: b"2"})
     for path in (one, two):
         os.utime(path, ns=(5, 5))
-    write_files({one: b"1", two: b"3"})  # of the same size
+    changed = write_files({one: b"1", two: b"3"})  # of the same size
+    assert changed == {one: False, two: True}
     assert one.stat().st_mtime_ns == 5
     assert two.stat().st_mtime_ns != 5
     assert two.read_bytes() == b"3"
