@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from seamir import compiler
+from seamir import compiler, terminal
 from seamir.cli_options import as_json, choosing, loading, searching, separated, targeting
 from seamir.diagnostics import Diagnostic, SeamError, printable, render
 from seamir.ir.leaf import Plan
@@ -65,7 +65,7 @@ def _show(diagnostics: Iterable[Diagnostic]) -> None:
     diagnostics = _once(diagnostics)
     if not diagnostics:
         return
-    click.echo(render(diagnostics), err=True)
+    terminal.show(f"{render(diagnostics)}\n", terminal.DIAGNOSTICS, err=True)
     errors = [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
     codes = dict.fromkeys(diagnostic.code for diagnostic in errors if diagnostic.span is not None)
     commands = [f"`seamir explain {code}`" for code in codes][:3]
@@ -277,7 +277,7 @@ def list_command(
       seamir list tdx/host.seam --leaf 'TDH.MNG.*'
       seamir list tdx/host.seam --writes r8 --effect none
     """
-    from seamir.listing import RIGHT, Search, align, find, list_rows, plan_rows
+    from seamir.listing import RIGHT, Search, find, list_rows, plan_rows
 
     parsed = ParsedFiles()
 
@@ -294,7 +294,7 @@ def list_command(
     if as_json:
         _print_json({"wrappers": plan_rows(plans), "warnings": _data(warnings)})
     else:
-        click.echo(align(list_rows(plans), RIGHT), nl=False)
+        terminal.show_table(list_rows(plans), RIGHT)
 
 
 @main.command(name="explain", cls=SeamCommand)
@@ -334,7 +334,7 @@ def explain_command(
         if as_json:
             _print_json(explain.explain_code_data(name))
         else:
-            click.echo(explain.explain_code(name), nl=False)
+            terminal.show(explain.explain_code(name), terminal.PAGE)
         return
     if leaf is None and not name.endswith(".seam") and not os.path.exists(name):
         message = f"there is no file `{printable(name)}`; a leaf comes after its file"
@@ -359,7 +359,7 @@ def explain_command(
     texts = [explain.explain_plan(plan, compilation) for plan in compilation.plans]
     if not is_native():
         texts.append("The instructions can be shown on an x86-64 machine only.\n")
-    click.echo("\n".join(texts), nl=False)
+    terminal.show("\n".join(texts), terminal.EXPLANATION)
 
 
 @main.command(name="run", cls=SeamCommand)
@@ -424,5 +424,5 @@ def run_command(
         _print_json({**run.report_json(record), "warnings": _data(warnings)})
     else:
         _show(warnings)
-        click.echo(run.report_text(record), nl=False)
+        terminal.show(run.report_text(record), terminal.RUN)
     run.stop_on_differences(record)

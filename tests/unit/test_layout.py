@@ -39,8 +39,10 @@ ALLOWED = {
     "run": "source diagnostics targets model ir emit emulate compiler",
     "listing": "diagnostics model ir emit",
     "explain": "source diagnostics syntax ir emit objects compiler listing",
+    "terminal": "listing",
     "cli_options": "diagnostics targets compiler",
-    "cli": "diagnostics syntax targets version ir llvm compiler cli_options listing explain run",
+    "cli": "diagnostics syntax targets version ir llvm compiler cli_options listing explain run "
+    "terminal",
     "__main__": "cli",
 }
 
@@ -48,8 +50,8 @@ ALLOWED = {
 LIBRARIES = {
     "lark": {"syntax/parser.py", "syntax/lexer.py"},
     "llvmlite": {"llvm/"},
-    "click": {"cli.py", "cli_options.py"},
-    "rich": {"cli.py", "explain.py"},
+    "click": {"cli.py", "cli_options.py", "terminal.py"},
+    "rich": {"terminal.py"},
     "pytest": {"pytest_plugin.py"},
     "elftools": {"objects/"},
     "iced_x86": {"objects/", "emulate/"},
