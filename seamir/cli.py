@@ -196,11 +196,14 @@ def compile_command(
       seamir compile tdx/host.seam --leaf 'TDH.MEM.*' --target linux-user
       seamir compile tdx/host.seam --conduit seamcall=seamcall_preserving
     """
+    from seamir.progress import showing_progress
+
     if not emit:
         raise click.UsageError("--emit names no output")
     parsed = ParsedFiles()
 
     def compile_one(name: str) -> compiler.Compilation:
+        tell(f"parsing {name}", 0, 0)
         return compiler.compile(
             compiler.load(name, parsed=parsed, **loading),
             target=target,
@@ -209,10 +212,12 @@ def compile_command(
             deliver=deliver,
             symbol_prefix=symbol_prefix,
             debug=not no_debug,
+            progress=tell,
         )
 
-    compilations = _each(names, compile_one)
-    files = compiler.write_outputs(compilations, directory, depfile)
+    with showing_progress() as tell:
+        compilations = _each(names, compile_one)
+        files = compiler.write_outputs(compilations, directory, depfile)
     warnings = [warning for made in compilations for warning in made.diagnostics]
     if as_json:
         _print_json({"files": [file.to_json() for file in files], "warnings": _data(warnings)})

@@ -6,7 +6,7 @@ The functions keep no state between calls and may be used from several threads a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,9 @@ from seamir.writing import depfile_text, write_files
 
 if TYPE_CHECKING:
     from seamir.objects.contents import ObjectFile
+
+# Told of a stage in words, and how many functions of how many are done, 0 of 0 where unknown.
+Progress = Callable[[str, int, int], None]
 
 DELIVERIES = ("pointers", "struct", "register")
 
@@ -195,6 +198,7 @@ def compile(
     symbol_prefix: str = "",
     debug: bool = True,
     fallback: bool | None = None,
+    progress: Progress | None = None,
 ) -> Compilation:
     """Compiles a program for a target.
 
@@ -202,15 +206,18 @@ def compile(
     is how wrappers that do not say it deliver outputs, where their outputs allow it;
     `symbol_prefix` precedes every symbol; without `debug` objects have no line table. `fallback`
     says whether a wrapper may make do with what the target has, as Plan.fallbacks lists it; None:
-    unless it is one of the program's chosen leaves. Raises SeamError on errors in the program or
-    the request.
+    unless it is one of the program's chosen leaves. `progress` is called as each stage begins, such
+    as ("lowering leaves.seam", 3, 100). Raises SeamError on errors in the program or the request.
     """
     kinds = _several(emit)
     _check_request(kinds, deliver, symbol_prefix)
     chosen = target if isinstance(target, Target) else select_target(target)
     chosen = switch_features(chosen, _several(features))
+    tell = progress or _tell_nobody
+    tell(f"checking {program.main.name}", 0, 0)
     wrappers, diagnostics = _check(program)
-    plans, sink = _lower(wrappers, chosen, LowerOptions(deliver, symbol_prefix))
+    options = LowerOptions(deliver, symbol_prefix)
+    plans, sink = _lower(_telling(wrappers, program, tell), chosen, options)
     if not plans:
         message = f"`{program.main.name}` describes no leaf, so there is nothing to emit"
         sink.report("E0807", message, help=_NOTHING_HELP)
@@ -221,6 +228,7 @@ def compile(
     outputs = {}
     for kind in dict.fromkeys(kinds):
         row = OUTPUTS[kind]
+        tell(f"generating {context.stem}{row.suffix}", 0, 0)
         outputs[kind] = Output(kind, row.suffix, row.make(context))
     return Compilation(program.stem, chosen, plans, outputs, diagnostics, program)
 
@@ -320,6 +328,19 @@ def _check(program: Program) -> tuple[tuple[Wrapper, ...], tuple[Diagnostic, ...
     model = Model(program.units, program.options)
     wrappers = model.check(program.leaves)
     return wrappers, model.sink.entries
+
+
+def _tell_nobody(_stage: str, _done: int, _count: int) -> None:
+    pass
+
+
+def _telling(
+    wrappers: Sequence[Wrapper], program: Program, progress: Progress
+) -> Iterable[Wrapper]:
+    """The wrappers, each as it is lowered."""
+    for number, wrapper in enumerate(wrappers):
+        progress(f"lowering {program.main.name}", number, len(wrappers))
+        yield wrapper
 
 
 def _lower(

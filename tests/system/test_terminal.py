@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
-from command_line import LEAVES, run, write
-from pseudo_terminal import look
+from command_line import LEAVES, names_in, run, symbols, write
+from pseudo_terminal import Watch, look
 
+import seamir
 from seamir import terminal
 
 BAD = "type a = nothing;\nconst B = 1;\nconst B = 2;\n"
@@ -295,3 +299,128 @@ def test_no_name_drives_the_terminal(tmp_path: Path, arguments: tuple[str, ...])
     text = seen.orders.decode()
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e]", text)
     assert text.count("\r") == text.count("\n")
+
+
+def test_no_name_drives_the_terminal_through_progress(tmp_path: Path) -> None:
+    write(tmp_path, NAME)
+
+    def watch(data: bytes, _process: subprocess.Popen[bytes], _terminal: int) -> None:
+        if b"generating" in data:
+            (tmp_path / "go").touch()
+
+    seen = look("compile", NAME, cwd=tmp_path, before=SLOW, watch=watch)
+    assert seen.status == 0
+    assert "[31m\ufffd]0;title\ufffd[red]\ufffd2J\ufffd.o" in seen.data.decode()
+    assert not re.search("[\x07\x9b]", seen.data.decode())
+    assert seen.lines == [""]
+
+
+# -- progress
+
+# Waits in the middle until there is a file `go`; the line comes at once.
+SLOW = """
+import os, time, seamir.outputs, seamir.progress
+seamir.progress.DELAY = 0
+module = seamir.outputs.EmitContext.module
+def slow(*arguments):
+    while not os.path.exists("go"): time.sleep(0.01)
+    return module(*arguments)
+seamir.outputs.EmitContext.module = slow
+"""
+LINE = b"generating leaves.o"
+
+
+def let_go(folder: Path) -> Watch:
+    """Lets the compilation go on once the line is there."""
+
+    def watch(data: bytes, _process: subprocess.Popen[bytes], _terminal: int) -> None:
+        if LINE in data:
+            (folder / "go").touch()
+
+    return watch
+
+
+def test_progress_is_shown_and_gone_at_the_end(folder: Path) -> None:
+    seen = look("compile", "leaves.seam", cwd=folder, before=SLOW, watch=let_go(folder))
+    assert seen.status == 0
+    assert LINE in seen.data
+    assert seen.lines == [""]
+    assert (seen.screen.cursor.x, seen.screen.cursor.hidden) == (0, False)
+    assert b"\x1b[?25l" not in seen.data  # a killed process could not show the cursor again
+    assert symbols(folder / "leaves.o") == ["test_remove", "test_read", "test_track"]
+
+
+def test_progress_has_no_colours_without_colours(folder: Path) -> None:
+    seen = look("compile", "leaves.seam", cwd=folder, before=SLOW, watch=let_go(folder),
+                env={"NO_COLOR": "1"})  # fmt: skip
+    assert LINE in seen.data
+    assert not seen.has_colours
+    assert seen.lines == [""]
+
+
+def test_what_is_said_after_progress_stands_alone(folder: Path) -> None:
+    arguments = ("compile", "leaves.seam", "many.seam", "--symbol-prefix", "x")
+    done = run(*arguments, cwd=folder, status=1)
+    assert "E0208" in done.stderr
+    seen = look(*arguments, cwd=folder, before=SLOW, watch=let_go(folder), columns=300)
+    assert seen.status == 1
+    assert LINE in seen.data
+    assert seen.lines == done.stderr.rstrip().split("\n")
+
+
+def test_an_interrupt_leaves_a_clean_terminal(folder: Path) -> None:
+    sent: list[int] = []
+
+    def interrupt(data: bytes, process: subprocess.Popen[bytes], _terminal: int) -> None:
+        if LINE in data and not sent:
+            sent.append(signal.SIGINT)
+            process.send_signal(signal.SIGINT)
+
+    seen = look("compile", "leaves.seam", cwd=folder, before=SLOW, watch=interrupt)
+    assert seen.status == 130
+    assert seen.lines == ["", "seamir: interrupted"]  # the first line is for the ^C of the terminal
+    assert not seen.screen.cursor.hidden
+    assert "leaves.o" not in names_in(folder)
+
+
+def test_a_terminal_that_goes_away_does_not_stop_a_compilation(folder: Path) -> None:
+    def close(data: bytes, _process: subprocess.Popen[bytes], terminal: int) -> None:
+        if LINE in data:
+            os.close(terminal)
+            (folder / "go").touch()
+
+    seen = look("compile", "leaves.seam", cwd=folder, before=SLOW, watch=close)
+    assert seen.status == 0
+    assert symbols(folder / "leaves.o") == ["test_remove", "test_read", "test_track"]
+
+
+NO_DELAY = SLOW.replace("not os.path.exists", "os.path.exists")
+
+
+@pytest.mark.parametrize(
+    ("before", "changes"),
+    [
+        (NO_DELAY.replace("DELAY = 0", "DELAY = 1000"), {}),
+        (NO_DELAY, {"MAKELEVEL": "1"}),
+        (NO_DELAY, {"TERM": "dumb"}),
+    ],
+)
+def test_no_progress(folder: Path, before: str, changes: dict[str, str]) -> None:
+    """If it does not take long, under make, and where a line cannot be taken back."""
+    seen = look("compile", "leaves.seam", cwd=folder, before=before, env=changes)
+    assert (seen.status, seen.data) == (0, b"")
+
+
+def test_no_progress_in_pipes(folder: Path) -> None:
+    assert run("compile", "leaves.seam", cwd=folder, before=NO_DELAY).stderr == ""
+    seen = look("compile", "leaves.seam", cwd=folder, before=NO_DELAY, piped="stderr")
+    assert (seen.data, seen.piped) == (b"", "")
+
+
+def test_progress_says_how_many_functions_are_done(folder: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    program = seamir.load(folder / "leaves.seam")
+    seamir.compile(program, emit=("header",), progress=lambda *what: told.append(what))
+    name = program.main.name
+    lowering = [(f"lowering {name}", number, 3) for number in range(3)]
+    assert told == [(f"checking {name}", 0, 0), *lowering, ("generating leaves.h", 0, 0)]

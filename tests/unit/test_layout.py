@@ -40,9 +40,10 @@ ALLOWED = {
     "listing": "diagnostics model ir emit",
     "explain": "source diagnostics syntax ir emit objects compiler listing",
     "terminal": "listing",
+    "progress": "diagnostics compiler terminal",
     "cli_options": "diagnostics targets compiler",
     "cli": "diagnostics syntax targets version ir llvm compiler cli_options listing explain run "
-    "terminal",
+    "terminal progress",
     "__main__": "cli",
 }
 
@@ -51,7 +52,7 @@ LIBRARIES = {
     "lark": {"syntax/parser.py", "syntax/lexer.py"},
     "llvmlite": {"llvm/"},
     "click": {"cli.py", "cli_options.py", "terminal.py"},
-    "rich": {"terminal.py"},
+    "rich": {"terminal.py", "progress.py"},
     "pytest": {"pytest_plugin.py"},
     "elftools": {"objects/"},
     "iced_x86": {"objects/", "emulate/"},
