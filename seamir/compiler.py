@@ -70,7 +70,7 @@ class Output:
 
     @property
     def text(self) -> str:
-        """The bytes as text; all outputs but objects are UTF-8."""
+        """The bytes as text; all outputs but objects and bitcode are UTF-8."""
         return self.data.decode("utf-8")
 
 

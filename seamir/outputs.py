@@ -26,11 +26,11 @@ class EmitContext:
     main: Source
     debug: bool
 
-    def module(self, debug: str) -> str:
-        """The LLVM module as text; `debug` is "full", "lines" or "none"."""
+    def module(self, debug: str, *, for_linking: bool = False) -> str:
+        """The LLVM module as text: see emit_module."""
         from seamir.llvm.codegen import emit_module
 
-        return emit_module(self.plans, self.target, self.main, debug)
+        return emit_module(self.plans, self.target, self.main, debug, for_linking=for_linking)
 
     @cached_property
     def object_code(self) -> bytes:
@@ -77,6 +77,13 @@ def _llvm_ir(context: EmitContext) -> bytes:
     return context.module("full" if context.debug else "none").encode("utf-8")
 
 
+def _bitcode(context: EmitContext) -> bytes:
+    from seamir.llvm.emit import emit_bitcode
+
+    debug = "full" if context.debug else "none"
+    return emit_bitcode(context.module(debug, for_linking=True), context.target)
+
+
 def _header(context: EmitContext) -> bytes:
     from seamir.emit.header import emit_header
 
@@ -105,6 +112,7 @@ OUTPUTS: dict[str, OutputKind] = {
     "obj": OutputKind(".o", _object),
     "asm": OutputKind(".s", _assembly),
     "llvm-ir": OutputKind(".ll", _llvm_ir),
+    "bitcode": OutputKind(".bc", _bitcode),
     "header": OutputKind(".h", _header),
     "manifest": OutputKind(".json", _manifest),
     "docs": OutputKind(".md", _docs),

@@ -27,6 +27,7 @@ from seamir.emit.manifest_tables import (
     value_json,
 )
 from seamir.emit.rows import abi_order, constant_value, is_in_out, is_member, show_bits
+from seamir.ir.inlining import inlining_obstacle
 from seamir.ir.leaf import (
     Again,
     Argument,
@@ -163,6 +164,7 @@ def _wrapper(plan: Plan, target: Target, tables: Tables, cost: Cost | None) -> J
             {"said": one.said, "instead": one.instead, "reason": one.reason}
             for one in plan.fallbacks
         ],
+        "not_inlined": inlining_obstacle(plan),
         "effect": said.effect,
         "since": said.since,
         "requires": list(said.requires),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from llvmlite import ir
 
+from seamir.ir.inlining import inlining_obstacle
 from seamir.ir.leaf import Plan
 from seamir.llvm.constraints import escape, flag_takes_rbp
 from seamir.llvm.debuginfo import DebugInfo
@@ -16,13 +17,18 @@ from seamir.targets import Target, switch_features
 
 ABI_STACK_ALIGNMENT = 16  # bytes, by both calling conventions
 
-_KERNEL_FEATURES = "-mmx,-sse,-sse2,-sse3,-ssse3,-sse4.1,-sse4.2,-avx,-avx2,-x87,+soft-float"
+_NO_VECTORS = "-mmx,-sse,-sse2,-sse3,-ssse3,-sse4.1,-sse4.2,-avx,-avx2,-x87"
+_KERNEL_FEATURES = f"{_NO_VECTORS},+soft-float"
+_SLS_FEATURES = "+harden-sls-ret,+harden-sls-ijmp"
 
 
-def emit_module(plans: Sequence[Plan], target: Target, main: Source, debug: str) -> str:
+def emit_module(
+    plans: Sequence[Plan], target: Target, main: Source, debug: str, *, for_linking: bool = False
+) -> str:
     """The text of an LLVM module with one function a plan.
 
-    `debug` is "full", "lines" (for assembly: directives only) or "none".
+    `debug` is "full", "lines" (for assembly: directives only) or "none". A module `for_linking`
+    is to be linked with those of callers, so that wrappers can be inlined.
     """
     name = escape(main.logical_name or main.name)
     module = ir.Module(name=name, context=ir.Context())
@@ -33,6 +39,9 @@ def emit_module(plans: Sequence[Plan], target: Target, main: Source, debug: str)
         add_module_flag(module, 1, "Code Model", 2)
     if target.stack_alignment != ABI_STACK_ALIGNMENT:
         add_module_flag(module, 1, "override-stack-alignment", target.stack_alignment)
+    if for_linking and target.relocation_model == "pic":
+        # Without it, what `ld -r` makes of this and of position-independent callers would not be.
+        add_module_flag(module, 8, "PIC Level", 2)
     lines = None if debug == "none" else DebugInfo(module, main, only_lines=debug == "lines")
     without_frame = switch_features(target, ["-frame-pointer"])
     groups = [
@@ -41,11 +50,15 @@ def emit_module(plans: Sequence[Plan], target: Target, main: Source, debug: str)
             (kind, scrub) for scrub in (False, True) for kind in (target, without_frame)
         )
     ]
+    inlinable = AttributeGroup(len(groups), inlinable_attributes(target))
+    groups += [inlinable] if for_linking else []
     externals: dict[str, ir.Function] = {}
     for plan in plans:
         # LLVM loses a value in RBP while RBP is the frame pointer.
         group = groups[_uses_rbp(plan) + 2 * plan.scrub]
-        FunctionWriter(module, plan, target, group, lines, externals).write()
+        if for_linking and inlining_obstacle(plan) is None:
+            group = inlinable
+        FunctionWriter(module, plan, target, group, lines, externals, for_linking).write()
     return f'source_filename = "{name}"\n{module_text(module, groups)}'
 
 
@@ -58,7 +71,7 @@ def function_attributes(target: Target, *, scrub: bool = False) -> list[str]:
     """
     on = target.features
     features = [] if "simd" in on else [_KERNEL_FEATURES]
-    features += ["+harden-sls-ret", "+harden-sls-ijmp"] if "sls" in on else []
+    features += [_SLS_FEATURES] if "sls" in on else []
     attributes = ["nounwind", "noinline"]
     attributes += ["uwtable"] if target.convention.needs_unwind_tables else []
     attributes += [] if "redzone" in on else ["noredzone"]
@@ -72,6 +85,29 @@ def function_attributes(target: Target, *, scrub: bool = False) -> list[str]:
     ]
     if scrub:
         attributes.append('"zero-call-used-regs"="all-gpr"')
+    if features:
+        attributes.append(f'"target-features"="{",".join(features)}"')
+    return attributes
+
+
+def inlinable_attributes(target: Target) -> list[str]:
+    """The attributes of a function that may be inlined into callers for the same target.
+
+    LLVM refuses to inline a function that has a feature which its caller lacks, so there are no
+    more than its copies that stay need.
+    """
+    on = target.features
+    features = [] if "simd" in on else [_NO_VECTORS]
+    # Of the hardened instructions such a function has returns only, and a thunk has none.
+    features += [_SLS_FEATURES] if "sls" in on and "rethunk" not in on else []
+    attributes = ["nounwind", "inlinehint"]
+    attributes += ["uwtable"] if target.convention.needs_unwind_tables else []
+    attributes += [] if "redzone" in on else ["noredzone"]
+    attributes += ["fn_ret_thunk_extern"] if "rethunk" in on else []
+    # A caller inherits this one. Kernels are compiled so as a whole.
+    attributes += [] if "simd" in on else ['"no-jump-tables"="true"']
+    pointer = "all" if "frame-pointer" in on else "none"
+    attributes += [f'"frame-pointer"="{pointer}"', '"target-cpu"="x86-64"']
     if features:
         attributes.append(f'"target-features"="{",".join(features)}"')
     return attributes

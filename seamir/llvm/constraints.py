@@ -33,14 +33,14 @@ class CallAssembly:
     parked: dict[str, str]
 
 
-def call_assembly(plan: Plan, target: Target) -> CallAssembly:
+def call_assembly(plan: Plan, target: Target, *, inlinable: bool = False) -> CallAssembly:
     """The assembly of the plan's call.
 
     Registers that are loaded and destroyed are outputs as well as inputs, so that the compiler
     knows their old value to be gone; registers that are only destroyed are clobbers, and those
     that are only loaded keep their value.
     """
-    parked, inputs = park(plan, target.convention)
+    parked, inputs = park(plan, target.convention, inlinable=inlinable)
     results = {d.place.register for d in plan.deliveries} - {CARRY_FLAG}
     if plan.status is not None:
         results.add(plan.status.register)

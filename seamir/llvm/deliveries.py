@@ -8,7 +8,7 @@ from itertools import groupby
 from llvmlite import ir
 
 from seamir.ir.leaf import Delivery, Returns
-from seamir.llvm.shapes import I64, POINTER, integer, return_type
+from seamir.llvm.shapes import I64, POINTER, integer
 from seamir.llvm.values import holds, take_bits
 from seamir.llvm.writer import Writer
 
@@ -93,11 +93,19 @@ class DeliveryWriter(Writer):
         if self._plan.returns is Returns.NO_STATUS:
             self._builder.ret_void()
         elif self._plan.returns is Returns.VALUE:
-            self._builder.ret(value)
+            self._builder.ret(self._as_returned(value, self._function.return_value.type))
         elif self._plan.returns is Returns.STATUS_AND_VALUE:
-            pair = ir.Constant(return_type(self._plan), ir.Undefined)
-            pair = self._builder.insert_value(pair, status, 0)
+            kind = self._function.return_value.type
+            pair = self._builder.insert_value(ir.Constant(kind, ir.Undefined), status, 0)
             second = ir.Constant(I64, 0) if value is None else value
+            second = self._as_returned(second, kind.elements[1])
             self._builder.ret(self._builder.insert_value(pair, second, 1))
         else:
             self._builder.ret(status)
+
+    def _as_returned(self, value: ir.Value, kind: ir.Type) -> ir.Value:
+        if kind == I64:
+            return value
+        if kind == POINTER:
+            return self._builder.inttoptr(value, POINTER)
+        return self._builder.trunc(value, kind)

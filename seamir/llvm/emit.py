@@ -84,6 +84,17 @@ def emit_assembly(text: str, target: Target) -> str:
         return str(machine.emit_assembly(module))
 
 
+def emit_bitcode(text: str, target: Target) -> bytes:
+    """The bitcode of a module given as text, for linkers that optimise."""
+    require_native()
+    with _LOCK:
+        _initialize()
+        module = _parse(text)
+        # Linkers refuse bitcode without it.
+        module.data_layout = str(_machine(target).target_data)
+        return bytes(module.as_bitcode())
+
+
 def _parse(text: str) -> llvm.ModuleRef:
     module = llvm.parse_assembly(text, llvm.create_context())
     module.verify()

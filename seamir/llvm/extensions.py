@@ -80,7 +80,7 @@ class Function(ir.Function):  # type: ignore[misc]  # llvmlite has no types
 
 
 class DebugNode:
-    """A node of a module's debug information, such as "!DILocation(column: 1, line: 2, scope: !3)".
+    """A node of a module's metadata, such as "!DILocation(column: 1, line: 2, scope: !3)".
 
     It is the text that llvmlite would make. A module has many of them, and as values of llvmlite,
     which hashes each with all that it refers to, they would take most of its memory and time.
@@ -99,6 +99,13 @@ class DebugNode:
 
     def __str__(self) -> str:
         return self._text
+
+
+def rolled_loop(module: ir.Module) -> DebugNode:
+    """What the branches back to the start of a loop refer to, so that it stays one copy."""
+    hint = DebugNode(module, '!{!"llvm.loop.unroll.disable"}')
+    itself = f"!{len(module.metadata)}"
+    return DebugNode(module, f"distinct !{{{itself}, {hint.get_reference()}}}")
 
 
 class AttributeGroup(ir.values.FunctionAttributes):  # type: ignore[misc]  # llvmlite has no types

@@ -22,9 +22,7 @@ from seamir.ir.leaf import (
 )
 from seamir.llvm.constraints import CallAssembly, escape
 from seamir.llvm.deliveries import DeliveryWriter
-from seamir.llvm.extensions import (
-    add_call_branch,
-)
+from seamir.llvm.extensions import DebugNode, add_call_branch, rolled_loop
 from seamir.llvm.inputs import InputWriter, in_reading_order
 from seamir.llvm.shapes import (
     I8,
@@ -45,11 +43,12 @@ from seamir.model.registers import CARRY_FLAG
 
 @dataclass
 class _Attempt:
-    """Where attempts begin, and the operands that change between them."""
+    """Where attempts begin, the operands that change between them, and the loop they make."""
 
     block: ir.Block
     state: dict[str, ir.PhiInstr] = field(default_factory=dict)
     used: ir.PhiInstr | None = None
+    loop: DebugNode | None = None
 
 
 class FunctionWriter(InputWriter, DeliveryWriter):
@@ -100,6 +99,8 @@ class FunctionWriter(InputWriter, DeliveryWriter):
         # Each clause counts the attempts it granted in bits of its own of one register.
         attempt.used = self._builder.phi(I32, name="used")
         attempt.used.add_incoming(ir.Constant(I32, 0), before)
+        if self._for_linking:  # linkers unroll loops, code generation does not
+            attempt.loop = rolled_loop(self._module)
         return attempt
 
     def _call(self, state: dict[str, ir.Value]) -> dict[str, ir.Value]:
@@ -255,7 +256,9 @@ class FunctionWriter(InputWriter, DeliveryWriter):
             if last and index == 0 and clause.matches == (self._plan.guard,):
                 self._builder.branch(matched)  # the guard has said it all
             else:
-                matches = matches_in_halves(self._builder, status, clause.matches)
+                matches = matches_in_halves(
+                    self._builder, status, clause.matches, hidden=self._for_linking
+                )
                 self._builder.cbranch(matches, matched, ask)
             self._builder.position_at_end(matched)
             low, width = counters(self._plan)[index]
@@ -296,4 +299,6 @@ class FunctionWriter(InputWriter, DeliveryWriter):
             used = self._builder.and_(used, ir.Constant(I32, 0xFFFF_FFFF & -(1 << low)))
         used = self._builder.add(used, ir.Constant(I32, 1 << low))
         attempt.used.add_incoming(used, block)
-        self._builder.branch(attempt.block)
+        back = self._builder.branch(attempt.block)
+        if attempt.loop is not None:
+            back.set_metadata("llvm.loop", attempt.loop)

@@ -25,17 +25,19 @@ _MOST_PARKED = 3
 Move = tuple[str, str | None]
 
 
-def park(plan: Plan, convention: Convention) -> tuple[dict[str, str], tuple[str, ...]]:
+def park(
+    plan: Plan, convention: Convention, *, inlinable: bool
+) -> tuple[dict[str, str], tuple[str, ...]]:
     """Registers of parked pointers by argument name, and the order of all inputs.
 
     With retries the operands need the spare registers themselves, so nothing is parked; nor if
-    that would leave none for the carry flag.
+    that would leave none for the carry flag. Inlined, pointers are rarely in registers at all.
     """
     arrivals = dict(zip((a.name for a in plan.arguments), convention.arguments, strict=False))
     moves = tuple((load.register, _arrival(plan, load.register, arrivals)) for load in plan.loads)
     used = plan.destroyed | {load.register for load in plan.loads}
     spare = REGISTERS.keys() - used - {"rsp", "rbp"}
-    if plan.again or (plan.returns_carry and len(spare) <= _MOST_PARKED):
+    if inlinable or plan.again or (plan.returns_carry and len(spare) <= _MOST_PARKED):
         return {}, tuple(register for register, _ in moves)
     free = tuple(name for name in _PARKING if name not in used | convention.preserved)
     # Only what is stored through afterwards has to wait.

@@ -16,20 +16,39 @@ def integer(kind: Type) -> ir.IntType:
     return {8: I8, 32: I32, 64: I64}.get(kind.width) or ir.IntType(kind.width)
 
 
-def argument_type(argument: Argument) -> ir.Type:
-    """The type of an argument of the function."""
+def argument_type(argument: Argument, *, for_linking: bool = False) -> ir.Type:
+    """The type of an argument of the function; `for_linking`, that which callers give it."""
     if argument.kind is not ArgumentKind.VALUE or argument.type.c_base == "ptr":
         return POINTER
-    return integer(argument.type)
+    return I1 if for_linking and argument.type.c_base == "bool" else integer(argument.type)
 
 
-def return_type(plan: Plan) -> ir.Type:
-    """The type that the function returns."""
+def return_type(plan: Plan, *, for_linking: bool = False) -> ir.Type:
+    """The type that the function returns; `for_linking`, that which callers expect."""
     if plan.returns in (Returns.NOTHING, Returns.NO_STATUS):
         return ir.VoidType()
     if plan.returns is Returns.STATUS_AND_VALUE:
-        return ir.LiteralStructType([I64, I64])
+        return ir.LiteralStructType([I64, _value_type(plan, I8) if for_linking else I64])
+    if plan.returns is Returns.VALUE and for_linking:
+        return _value_type(plan, I1)
     return I64
+
+
+def _value_type(plan: Plan, of_bool: ir.Type) -> ir.Type:
+    """The type of the output that the function returns."""
+    kind = _returned(plan)
+    return {"bool": of_bool, "ptr": POINTER}.get(kind.c_base) or integer(kind)
+
+
+def _returned(plan: Plan) -> Type:
+    return next(d.type for d in plan.deliveries if d.argument is None)
+
+
+def return_extension(plan: Plan) -> str | None:
+    """The attribute of a narrow value that callers expect in 32 bits."""
+    if plan.returns is not Returns.VALUE or _returned(plan).width >= 32:
+        return None
+    return "signext" if _returned(plan).signed else "zeroext"
 
 
 def changing(plan: Plan) -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from seamir.ir.inlining import inlining_obstacle
 from seamir.ir.leaf import Plan
 from seamir.llvm.constraints import call_assembly
 from seamir.llvm.debuginfo import DebugInfo
 from seamir.llvm.extensions import AttributeGroup, Function
-from seamir.llvm.shapes import I8, I64, argument_type, return_type
+from seamir.llvm.shapes import I8, I64, argument_type, return_extension, return_type
 from seamir.llvm.values import expression
 from seamir.model.expressions import Expression
 from seamir.source import Span
@@ -28,22 +29,27 @@ class Writer:
         attributes: AttributeGroup,
         lines: DebugInfo | None,
         externals: dict[str, ir.Function],
+        for_linking: bool,
     ) -> None:
         self._module, self._plan, self._target = module, plan, target
         self._lines = lines.function(plan) if lines else None
-        self._externals = externals
-        self._assembly = call_assembly(plan, target)
-        kinds = [argument_type(argument) for argument in plan.arguments]
-        self._function = Function(
-            module, ir.FunctionType(return_type(plan), kinds), name=plan.symbol
-        )
+        self._externals, self._for_linking = externals, for_linking
+        inlinable = for_linking and inlining_obstacle(plan) is None
+        self._assembly = call_assembly(plan, target, inlinable=inlinable)
+        kinds = [argument_type(a, for_linking=for_linking) for a in plan.arguments]
+        returned = return_type(plan, for_linking=for_linking)
+        self._function = Function(module, ir.FunctionType(returned, kinds), name=plan.symbol)
+        extension = return_extension(plan) if for_linking else None
+        if extension is not None:
+            self._function.return_value.add_attribute(extension)
         self._function.attributes = attributes
         if plan.section != ".text":
             self._function.section = plan.section
         if self._lines is not None:
             self._function.set_metadata("dbg", self._lines.subprogram)
-        if plan.again:
-            # With a count LLVM lays out the blocks of an unlikely attempt after the return.
+        if plan.again and not for_linking:
+            # With a count LLVM lays out the blocks of an unlikely attempt after the return. Beside
+            # callers it would count as a profile.
             count = module.add_metadata(["function_entry_count", ir.Constant(I64, LIKELY)])
             self._function.set_metadata("prof", count)
         self._arguments: dict[str, ir.Value] = dict(

@@ -49,8 +49,8 @@ def test_an_object_is_what_one_gets(folder: Path) -> None:
 
 def test_several_outputs_at_once(folder: Path) -> None:
     run("compile", "leaves.seam", "-o", "a/b", "--emit", "obj, asm,llvm-ir", "--emit",
-        "header,manifest,obj", cwd=folder)  # fmt: skip
-    names = ["leaves.h", "leaves.json", "leaves.ll", "leaves.o", "leaves.s"]
+        "bitcode,header,manifest,obj", cwd=folder)  # fmt: skip
+    names = ["leaves.bc", "leaves.h", "leaves.json", "leaves.ll", "leaves.o", "leaves.s"]
     assert names_in(folder / "a/b") == names
     assert "test_read:" in (folder / "a/b/leaves.s").read_text()
     assert "define" in (folder / "a/b/leaves.ll").read_text()
@@ -571,7 +571,7 @@ def test_a_full_disk_behind_the_standard_output(folder: Path) -> None:
 ARM = "import seamir.llvm.emit\nseamir.llvm.emit.host_architecture = lambda: 'aarch64'"
 
 
-@pytest.mark.parametrize("kind", ["obj", "asm"])
+@pytest.mark.parametrize("kind", ["obj", "asm", "bitcode"])
 def test_another_machine_cannot_generate_code(folder: Path, kind: str) -> None:
     arguments = ["compile", "leaves.seam", "--emit", f"header,{kind}"]
     done = run(*arguments, cwd=folder, before=ARM, status=1)
@@ -620,11 +620,11 @@ def test_a_file_name_that_is_not_utf8(tmp_path: Path) -> None:
     write(tmp_path)
     path.rename(tmp_path / b"l\xff.seam".decode(errors="surrogateescape"))
     run("compile", b"l\xff.seam", "-o", "out", "--depfile", "out/d", "--emit",
-        "obj,asm,llvm-ir,header,manifest,docs", cwd=tmp_path)  # fmt: skip
-    assert len(names_in(tmp_path / "out")) == 7
+        "obj,asm,llvm-ir,bitcode,header,manifest,docs", cwd=tmp_path)  # fmt: skip
+    assert len(names_in(tmp_path / "out")) == 8
     assert b"/l\xff.seam" in (tmp_path / "out/d").read_bytes()
     for name in names_in(tmp_path / "out"):
-        if not name.endswith((".o", "d")):
+        if not name.endswith((".o", ".bc", "d")):
             (tmp_path / "out" / name).read_bytes().decode()
     for command in ("list", "check"):
         run(command, b"l\xff.seam", cwd=tmp_path)

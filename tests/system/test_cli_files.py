@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from command_line import LEAVES, ROOT, call, environment, names_in, run, symbols, write
 
-ALL = "obj,asm,llvm-ir,header,manifest,docs"
+ALL = "obj,asm,llvm-ir,bitcode,header,manifest,docs"
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_outputs_depend_on_nothing_but_the_input(tmp_path: Path) -> None:
         run("compile", name, "-o", out, "--emit", ALL, "--depfile", out / "d", cwd=cwd, env=env)
         (out / "d").unlink()
         found.append(contents(out))
-    assert len(found[0]) == 6
+    assert len(found[0]) == 7
     for other in found[1:]:
         assert other == found[0]
     for data in found[0].values():
@@ -89,7 +89,7 @@ def test_unchanged_files_keep_their_time(folder: Path) -> None:
     for path in made:
         os.utime(path, ns=(1_000, 2_000))
     call("compile", "leaves.seam", "--emit", ALL, "--depfile", "d", cwd=folder)
-    assert len(made) == 8
+    assert len(made) == 9
     assert {path.stat().st_mtime_ns for path in made} == {2_000}
     write(folder, text=LEAVES.replace("Reads a field", "Reads something"))  # documentation only
     call("compile", "leaves.seam", "--emit", ALL, "--depfile", "d", cwd=folder)

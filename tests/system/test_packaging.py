@@ -134,14 +134,14 @@ def test_the_sdist_has_what_tests_and_readers_need(built: tuple[Path, Path]) -> 
 
 def test_the_installed_package_works(installed: Path, tmp_path: Path) -> None:
     write(tmp_path)
-    emit = ["--emit", "obj,asm,llvm-ir,header,manifest,docs"]
+    emit = ["--emit", "obj,asm,llvm-ir,bitcode,header,manifest,docs"]
     python("-m", "seamir", "compile", "tdx/host.seam", "leaves.seam", "-o", "out", *emit,
            cwd=tmp_path, path=installed)  # fmt: skip
     python("-m", "seamir", "compile", "tdx/host.seam", "leaves.seam", "-o", "here", *emit,
            cwd=tmp_path, path=ROOT)  # fmt: skip
     for name in os.listdir(tmp_path / "here"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
-    assert len(os.listdir(tmp_path / "out")) == 12
+    assert len(os.listdir(tmp_path / "out")) == 14
     page = python("-m", "seamir", "explain", "E0304", cwd=tmp_path, path=installed)
     assert page == (ROOT / "docs/errors/E0304.md").read_text(encoding="utf-8")
     where = python("-c", "import seamir; print(seamir.__file__)", cwd=tmp_path, path=installed)

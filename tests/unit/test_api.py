@@ -22,7 +22,7 @@ from command_line import LEAVES, ROOT, environment, write
 import seamir
 from seamir.ir.leaf import Plan
 
-EVERYTHING = ("obj", "asm", "llvm-ir", "header", "manifest", "docs")
+EVERYTHING = ("obj", "asm", "llvm-ir", "bitcode", "header", "manifest", "docs")
 BAD = "type a = nothing;\nleaf T.X = 1 via nobody ();\n"
 
 
@@ -293,6 +293,7 @@ def test_outputs_and_text() -> None:
     suffixes = {kind: output.suffix for kind, output in result.outputs.items()}
     assert suffixes == seamir.list_outputs()
     assert result.outputs["obj"].data.startswith(b"\x7fELF")
+    assert result.outputs["bitcode"].data.startswith(b"BC\xc0\xde")
     assert "test_read:" in result.outputs["asm"].text
     assert "u64 test_track(u64 page);" in result.outputs["header"].text
     wrappers = json.loads(result.outputs["manifest"].text)["wrappers"]
@@ -368,6 +369,7 @@ def test_write(tmp_path: Path) -> None:
         "leaves.o",
         "leaves.s",
         "leaves.ll",
+        "leaves.bc",
         "leaves.h",
         "leaves.json",
         "leaves.md",

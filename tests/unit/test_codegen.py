@@ -39,7 +39,7 @@ from seamir.objects.disassembly import branch_target, decode
 HOST = "tdx/host.seam"
 NAMES = (*case_names(), HOST)
 TARGETS = ("linux-kernel", "linux-user", "freestanding", "uefi")
-OUTPUTS = ("obj", "asm", "llvm-ir", "header", "manifest")
+OUTPUTS = ("obj", "asm", "llvm-ir", "bitcode", "header", "manifest")
 COMMON = """
 statuses s { success bits [63:62] == 0; OK = 0; BUSY = 0x8000020000000000; }
 conduit c {
