@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 import click
 
 from seamir import compiler, terminal
-from seamir.cli_options import as_json, choosing, loading, searching, separated, targeting
+from seamir.cli_options import as_json, choosing, loading, naming, searching, separated, targeting
+from seamir.completion.shells import SHELLS, register_shells, script
+from seamir.completion.values import a_file, a_file_or_code, a_leaf, a_value, some_of
 from seamir.diagnostics import Diagnostic, SeamError, printable, render
 from seamir.ir.leaf import Plan
 from seamir.syntax.loader import ParsedFiles
@@ -131,6 +133,7 @@ def main_status() -> int:
 
     Raises what the standard output raises when it cannot be written, and what defects raise.
     """
+    register_shells()
     try:
         status = main(prog_name="seamir", standalone_mode=False)
     except click.ClickException as error:
@@ -144,7 +147,7 @@ def main_status() -> int:
 
 
 @main.command(name="compile", cls=SeamCommand)
-@click.argument("names", metavar="FILE...", nargs=-1, required=True)
+@naming
 @click.option(
     "-o",
     "directory",
@@ -159,6 +162,7 @@ def main_status() -> int:
     default=("obj",),
     metavar="LIST",
     callback=separated,
+    shell_complete=some_of(compiler.list_outputs()),
     help=f"Outputs, separated by commas: {', '.join(compiler.list_outputs())}. [default: obj]",
 )
 @targeting
@@ -226,7 +230,7 @@ def compile_command(
 
 
 @main.command(name="check", cls=SeamCommand)
-@click.argument("names", metavar="FILE...", nargs=-1, required=True)
+@naming
 @as_json
 @choosing
 @loading
@@ -258,7 +262,7 @@ def check_command(
 
 
 @main.command(name="list", cls=SeamCommand)
-@click.argument("names", metavar="FILE...", nargs=-1, required=True)
+@naming
 @as_json
 @searching
 @choosing
@@ -303,8 +307,8 @@ def list_command(
 
 
 @main.command(name="explain", cls=SeamCommand)
-@click.argument("name", metavar="FILE|CODE")
-@click.argument("leaf", metavar="[LEAF]", required=False)
+@click.argument("name", metavar="FILE|CODE", shell_complete=a_file_or_code)
+@click.argument("leaf", metavar="[LEAF]", required=False, shell_complete=a_leaf)
 @as_json
 @targeting
 @loading
@@ -368,9 +372,9 @@ def explain_command(
 
 
 @main.command(name="run", cls=SeamCommand)
-@click.argument("name", metavar="FILE")
-@click.argument("leaf", metavar="[LEAF]", required=False)
-@click.argument("words", metavar="[NAME=VALUE]...", nargs=-1)
+@click.argument("name", metavar="FILE", shell_complete=a_file)
+@click.argument("leaf", metavar="[LEAF]", required=False, shell_complete=a_leaf)
+@click.argument("words", metavar="[NAME=VALUE]...", nargs=-1, shell_complete=a_value)
 @click.option(
     "--script",
     metavar="TEXT",
@@ -431,3 +435,17 @@ def run_command(
         _show(warnings)
         terminal.show(run.report_text(record), terminal.RUN)
     run.stop_on_differences(record)
+
+
+@main.command(name="completion", cls=SeamCommand)
+@click.argument("shell", metavar="|".join(SHELLS), type=click.Choice(SHELLS))
+def completion_command(shell: str) -> None:
+    """Print the script that makes a shell complete seamir's command lines.
+
+    \b
+    Examples:
+      seamir completion bash > ~/.local/share/bash-completion/completions/seamir
+      seamir completion zsh > ~/.zfunc/_seamir
+      seamir completion fish > ~/.config/fish/completions/seamir.fish
+    """
+    click.echo(script(shell), nl=False)

@@ -8,7 +8,16 @@ from typing import Any, TypeVar
 import click
 
 from seamir import compiler
+from seamir.completion.values import (
+    a_conduit,
+    a_file,
+    a_leaf,
+    one_of,
+    some_of,
+    two_conduits,
+)
 from seamir.diagnostics import printable
+from seamir.model.registers import REGISTERS
 from seamir.targets import DEFAULT_TARGET, FEATURES, TARGETS
 
 EFFECTS = ("global", "none")
@@ -40,11 +49,14 @@ def pairs(_context: click.Context, _option: click.Parameter, value: Any) -> dict
     return pairs
 
 
+naming = click.argument("names", metavar="FILE...", nargs=-1, required=True, shell_complete=a_file)
+
 choosing = click.option(
     "--leaf",
     "leaves",
     multiple=True,
     metavar="GLOB",
+    shell_complete=a_leaf,
     help="Only leaves or symbols that match, imported ones too; may be repeated.",
 )
 
@@ -71,6 +83,7 @@ def loading(function: Function) -> Function:
             multiple=True,
             metavar="NAME=OTHER",
             callback=pairs,
+            shell_complete=two_conduits,
             help="Let conduit OTHER stand in for NAME; may be repeated.",
         ),
         click.option(
@@ -101,6 +114,7 @@ def targeting(function: Function) -> Function:
             default=DEFAULT_TARGET,
             show_default=True,
             metavar="NAME",
+            shell_complete=one_of(TARGETS),
             help=f"What the code is for: {', '.join(TARGETS)}.",
         ),
         click.option(
@@ -109,6 +123,7 @@ def targeting(function: Function) -> Function:
             multiple=True,
             metavar="±X,...",
             callback=separated,
+            shell_complete=some_of(sign + name for name in FEATURES for sign in "+-"),
             help=f"Switch target features, as in +ibt,-rethunk. Known: {', '.join(FEATURES)}.",
         ),
         click.option(
@@ -116,6 +131,7 @@ def targeting(function: Function) -> Function:
             default="pointers",
             show_default=True,
             metavar="|".join(compiler.DELIVERIES),
+            shell_complete=one_of(compiler.DELIVERIES),
             help="How outputs reach the caller where a wrapper does not say it.",
         ),
         click.option("--symbol-prefix", default="", metavar="P", help="Begin every symbol with P."),
@@ -127,14 +143,16 @@ def targeting(function: Function) -> Function:
 
 def searching(function: Function) -> Function:
     """The options that say which wrappers one looks for."""
+    register: dict[str, Any] = {"multiple": True, "shell_complete": one_of(REGISTERS)}
+    conduit: dict[str, Any] = {"shell_complete": a_conduit}
     options: tuple[tuple[tuple[str, ...], str, str, dict[str, Any]], ...] = (
-        (("--reads",), "REGISTER", "with an operand in REGISTER", {"multiple": True}),
-        (("--writes",), "REGISTER", "with an output in REGISTER", {"multiple": True}),
+        (("--reads",), "REGISTER", "with an operand in REGISTER", register),
+        (("--writes",), "REGISTER", "with an output in REGISTER", register),
         (("--status", "statuses"), "CODE", "that name the status CODE", {"multiple": True}),
         (("--effect",), "global|none", "with that effect", {"type": click.Choice(EFFECTS)}),
         (("--leaf-version",), "N", "of version N of a leaf", {"type": click.IntRange(0)}),
         (("--since",), "V", "of leaves that came with version V, such as 1.5.05, or later", {}),
-        (("--via",), "NAME", "that go by conduit NAME or one that extends it", {}),
+        (("--via",), "NAME", "that go by conduit NAME or one that extends it", conduit),
     )
     for names, metavar, which, more in reversed(options):
         repeated = "; may be repeated" if "multiple" in more else ""

@@ -41,9 +41,10 @@ ALLOWED = {
     "explain": "source diagnostics syntax ir emit objects compiler listing",
     "terminal": "listing",
     "progress": "diagnostics compiler terminal",
-    "cli_options": "diagnostics targets compiler",
-    "cli": "diagnostics syntax targets version ir llvm compiler cli_options listing explain run "
-    "terminal progress",
+    "completion": "diagnostics syntax targets model ir compiler",
+    "cli_options": "diagnostics targets model compiler completion",
+    "cli": "diagnostics syntax targets version ir llvm compiler completion cli_options listing "
+    "explain run terminal progress",
     "__main__": "cli",
 }
 
@@ -51,7 +52,7 @@ ALLOWED = {
 LIBRARIES = {
     "lark": {"syntax/parser.py", "syntax/lexer.py"},
     "llvmlite": {"llvm/"},
-    "click": {"cli.py", "cli_options.py", "terminal.py"},
+    "click": {"cli.py", "cli_options.py", "completion/", "terminal.py"},
     "rich": {"terminal.py", "progress.py"},
     "pytest": {"pytest_plugin.py"},
     "elftools": {"objects/"},
