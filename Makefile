@@ -1,10 +1,11 @@
 # make run   sets up a virtual environment, compiles the whole library and lists it
 # make test  sets it up and runs all tests
 # make docs  writes the reference of the library's leaves into docs/leaves
-# Needs Python 3.11 or newer, and for the tests a C compiler.
+# Needs Python 3.11 or newer, and for the tests a C compiler. Another Python and some of the tests:
+# make test VENV=build/newest PYTHON=python3.15 TESTS=tests/golden
 
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
@@ -25,7 +26,7 @@ run: $(STAMP)
 	$(BIN)/python examples/tour.py build/*.json build/*/*.json
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto $(TESTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -440,12 +440,15 @@ def run_command(
 @main.command(name="completion", cls=SeamCommand)
 @click.argument("shell", metavar="|".join(SHELLS), type=click.Choice(SHELLS))
 def completion_command(shell: str) -> None:
-    """Print the script that makes a shell complete seamir's command lines.
+    """Print the script that makes SHELL complete seamir's command lines.
 
     \b
-    Examples:
-      seamir completion bash > ~/.local/share/bash-completion/completions/seamir
-      seamir completion zsh > ~/.zfunc/_seamir
-      seamir completion fish > ~/.config/fish/completions/seamir.fish
+    Examples, each with where the script goes:
+      seamir completion bash
+        ~/.local/share/bash-completion/completions/seamir
+      seamir completion zsh
+        _seamir, in a folder of fpath
+      seamir completion fish
+        ~/.config/fish/completions/seamir.fish
     """
     click.echo(script(shell), nl=False)

@@ -14,6 +14,8 @@ from llvmlite import binding as llvm
 from seamir.diagnostics import fail
 from seamir.targets import Target
 
+LLVM_MAJOR = 22  # what the code was tested with; others make other code or end the process
+
 _LOCK = threading.Lock()
 
 
@@ -47,6 +49,14 @@ def require_native() -> None:
         raise fail("E0805", message, help=help)
 
 
+def require_llvm() -> None:
+    """Raises SeamError if llvmlite has an LLVM that was never tested."""
+    if llvm.llvm_version_info[0] != LLVM_MAJOR:
+        found = f"llvmlite {llvmlite_version()} has LLVM {llvm_version()}"
+        message = f"code generation needs LLVM {LLVM_MAJOR}, and {found}"
+        raise fail("E0804", message, help="pip install seamir brings a llvmlite that fits")
+
+
 @cache
 def _initialize() -> None:
     llvm.initialize_native_target()
@@ -67,6 +77,7 @@ def _machine(target: Target) -> llvm.TargetMachine:
 def emit_object(text: str, target: Target) -> bytes:
     """The ELF object of a module given as text."""
     require_native()
+    require_llvm()
     with _LOCK:
         _initialize()
         module = _parse(text)
@@ -76,6 +87,7 @@ def emit_object(text: str, target: Target) -> bytes:
 def emit_assembly(text: str, target: Target) -> str:
     """The assembly, as LLVM prints it, of a module given as text."""
     require_native()
+    require_llvm()
     with _LOCK:
         _initialize()
         module = _parse(text)

@@ -581,6 +581,21 @@ def test_another_machine_cannot_generate_code(folder: Path, kind: str) -> None:
     assert names_in(folder) == ["leaves.seam"]
 
 
+@pytest.mark.parametrize("kind", ["obj", "asm"])
+def test_an_llvm_that_was_not_tested(folder: Path, kind: str) -> None:
+    """It is refused before it makes other code or ends the process."""
+    before = "from llvmlite import binding\nbinding.llvm_version_info = (20, 1, 8)"
+    arguments = ["compile", "leaves.seam", "--emit", f"header,{kind}"]
+    done = run(*arguments, cwd=folder, before=before, status=1)
+    assert re.search(
+        r"error\[E0804\]: code generation needs LLVM 22, and llvmlite \S+ has LLVM 20\.1\.8\n"
+        r"  help: pip install seamir brings a llvmlite that fits\n",
+        done.stderr,
+    )
+    assert names_in(folder) == ["leaves.seam"]
+    run("compile", "leaves.seam", "--emit", "header", cwd=folder, before=before)
+
+
 def test_another_machine_can_do_the_rest(folder: Path) -> None:
     run("compile", "leaves.seam", "--emit", "obj,header,manifest,llvm-ir", "-o", "here", cwd=folder)
     run("compile", "leaves.seam", "--emit", "header,manifest,llvm-ir", "-o", "there",

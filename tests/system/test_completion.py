@@ -180,7 +180,7 @@ def test_the_script(tmp_path: Path, shell: str) -> None:
     script = (ROOT / f"seamir/completion/seamir.{shell}").read_text(encoding="utf-8")
     assert run("completion", shell, cwd=tmp_path).stdout == script
     asked = {"_SEAMIR_COMPLETE": f"{shell}_source"}
-    assert run(cwd=tmp_path, env=asked).stdout == script
+    assert run(cwd=tmp_path, env=asked).stdout.rstrip() == script.rstrip()
 
 
 def test_another_shell(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_zsh(command: Path, words: list[str], lines: list[str]) -> None:
         ("compile -o lo", ["lower/\tDirectory"]),
         ("compile --depfile leaves.c", ["leaves.c"]),
         ("explain leaves.seam TEST.T", ["TEST.TRACK"]),
-        ("comple", ["completion\tPrint the script that makes a shell..."]),
+        ("comple", ["completion\tPrint the script that makes SHELL complete..."]),
         ("list --since 1", []),
     ],
 )
