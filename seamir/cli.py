@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from seamir import compiler, terminal
+from seamir.cli_help import write_sections
 from seamir.cli_options import as_json, choosing, loading, naming, searching, separated, targeting
 from seamir.completion.shells import SHELLS, register_shells, script
 from seamir.completion.values import a_file, a_file_or_code, a_leaf, a_value, some_of
@@ -42,6 +43,10 @@ class SeamCommand(click.Command):
                 _show(error.diagnostics)
             codes = {diagnostic.code for diagnostic in error.diagnostics}
             ctx.exit(2 if codes <= BAD_REQUEST else 1)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes what --help says after the options."""
+        write_sections(str(self.name), formatter)
 
 
 def _once(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
@@ -101,6 +106,8 @@ def main(context: click.Context, version: bool, verbose: bool, as_json: bool) ->
     Examples:
       seamir compile tdx/host.seam -o build --emit obj,header
       seamir explain tdx/host.seam TDH.MEM.PAGE.REMOVE
+
+    The help of each command has all that one needs to use it.
 
     Exit status: 0 done, 1 an error in a file, 2 a bad command line, 70 a defect of seamir.
     """

@@ -57,7 +57,8 @@ choosing = click.option(
     multiple=True,
     metavar="GLOB",
     shell_complete=a_leaf,
-    help="Only leaves or symbols that match, imported ones too; may be repeated.",
+    help="Only leaves or symbols that match, imported ones too; may be repeated. All of FILE if "
+    "not given.",
 )
 
 

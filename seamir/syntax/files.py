@@ -117,10 +117,15 @@ def find_named(name: str, include: Sequence[str]) -> tuple[Path, str]:
     raise fail("E0101", message, help=_library_help(name))
 
 
+def library_names() -> list[str]:
+    """The paths of all files in the library, such as tdx/host.seam, in order."""
+    folder = library_folder()
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.seam"))
+
+
 def _library_help(wanted: str) -> str:
     """The library's file that was meant, or all of them."""
-    folder = library_folder()
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.seam"))
+    names = library_names()
     near = [name for name in names if Path(name).name == wanted]
     if not near and len(wanted) < 64:  # comparing is slow
         near = get_close_matches(wanted, names, n=1, cutoff=0.75)

@@ -43,8 +43,9 @@ ALLOWED = {
     "progress": "diagnostics compiler terminal",
     "completion": "diagnostics syntax targets model ir compiler",
     "cli_options": "diagnostics targets model compiler completion",
-    "cli": "diagnostics syntax targets version ir llvm compiler completion cli_options listing "
-    "explain run terminal progress",
+    "cli_help": "syntax targets compiler",
+    "cli": "diagnostics syntax targets version ir llvm compiler completion cli_options cli_help "
+    "listing explain run terminal progress",
     "__main__": "cli",
 }
 
@@ -52,7 +53,7 @@ ALLOWED = {
 LIBRARIES = {
     "lark": {"syntax/parser.py", "syntax/lexer.py"},
     "llvmlite": {"llvm/"},
-    "click": {"cli.py", "cli_options.py", "completion/", "terminal.py"},
+    "click": {"cli.py", "cli_options.py", "cli_help.py", "completion/", "terminal.py"},
     "rich": {"terminal.py", "progress.py"},
     "pytest": {"pytest_plugin.py"},
     "elftools": {"objects/"},
