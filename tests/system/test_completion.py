@@ -131,7 +131,6 @@ def test_values_for_run(folder: Path) -> None:
         (["list", "--via", "pse"], ["pseamldr"]),
         (["list", "--reads", "r1"], ["r10", "r11", "r12", "r13", "r14", "r15"]),
         (["list", "--effect", "n"], ["none"]),
-        (["check", "--format", "j"], ["json"]),
         (["completion", ""], list(SHELLS)),
     ],
 )
