@@ -7,12 +7,16 @@ on operands it cannot place.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from seamir.ir.leaf import Plan
-from seamir.llvm.parking import park
+from seamir.llvm.parking import PARKING, park
 from seamir.model.registers import ABI_ORDER, CARRY_FLAG, REGISTERS
 from seamir.targets import Target
+
+# Registers of which LLVM may find none for the carry flag, though the call leaves them alone.
+FEW = 3
 
 # What LLVM's text has no letter for between quotes.
 _SPECIAL = re.compile(r'[^ -~]|["\\]')
@@ -53,7 +57,7 @@ def call_assembly(plan: Plan, target: Target, *, inlinable: bool = False) -> Cal
     outputs = tuple(sorted(results, key=lambda name: ABI_ORDER[name]))
     flag = None
     if plan.returns_carry:
-        flag = _flag_register(plan)
+        flag = _flag_register(plan, parked.values())
         outputs = (*(name for name in outputs if name != flag), CARRY_FLAG)
     clobbers = sorted(plan.destroyed - results - {flag}, key=lambda name: REGISTERS[name].number)
     edges = []
@@ -78,25 +82,29 @@ def call_assembly(plan: Plan, target: Target, *, inlinable: bool = False) -> Cal
 
 def flag_takes_rbp(plan: Plan) -> bool:
     """Whether the carry flag goes to RBP: every other register has a purpose."""
-    is_free = not plan.returns_carry or _is_register_left(plan)
-    return not is_free and _flag_register(plan) is None
+    is_free = not plan.returns_carry or bool(_registers_left(plan))
+    return not is_free and _flag_register(plan, ()) is None
 
 
-def _flag_register(plan: Plan) -> str | None:
+def _flag_register(plan: Plan, parked: Collection[str]) -> str | None:
     """The register that the carry flag is moved into; None leaves the choice to LLVM.
 
-    LLVM chooses among registers that the call leaves alone, and ends the process if there is
-    none. Then it is one that comes back with nothing that anybody uses.
+    LLVM chooses among registers that the call leaves alone, and ends the process if it finds
+    none, as it may where only one or two are left. Then it is one of those; and if there is none,
+    one that comes back with nothing that anybody uses.
     """
-    if _is_register_left(plan):
+    left = _registers_left(plan) - set(parked)
+    if len(left) > FEW:
         return None
+    loaded = {load.register for load in plan.loads}
     used = plan.needed | ({"rax"} if plan.catches_faults else set())
-    return next((name for name in REGISTERS if name in plan.destroyed - used), None)
+    choices = left - loaded or left or plan.destroyed - used
+    return next((name for name in (*PARKING, *REGISTERS) if name in choices), None)
 
 
-def _is_register_left(plan: Plan) -> bool:
-    """Whether there is a register, RBP apart, that the call does not change."""
-    return bool(REGISTERS.keys() - plan.destroyed - {"rsp", "rbp"})
+def _registers_left(plan: Plan) -> set[str]:
+    """The registers, RBP apart, that the call does not change."""
+    return REGISTERS.keys() - plan.destroyed - {"rsp", "rbp"}
 
 
 def _text(plan: Plan, target: Target, labels: dict[str, str], outputs: tuple[str, ...]) -> str:

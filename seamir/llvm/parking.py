@@ -17,7 +17,7 @@ from seamir.model.expressions import ParameterValue
 from seamir.model.registers import REGISTERS
 
 # The order in which registers are tried that callers do not expect back.
-_PARKING = ("rsi", "rdi", "r8", "r9", "r10", "r11", "rcx", "rdx")
+PARKING = ("rsi", "rdi", "r8", "r9", "r10", "r11", "rcx", "rdx")
 
 _MOST_PARKED = 3
 
@@ -31,7 +31,7 @@ def park(
     """Registers of parked pointers by argument name, and the order of all inputs.
 
     With retries the operands need the spare registers themselves, so nothing is parked; nor if
-    that would leave none for the carry flag. Inlined, pointers are rarely in registers at all.
+    that could leave none for the carry flag. Inlined, pointers are rarely in registers at all.
     """
     arrivals = dict(zip((a.name for a in plan.arguments), convention.arguments, strict=False))
     moves = tuple((load.register, _arrival(plan, load.register, arrivals)) for load in plan.loads)
@@ -39,7 +39,7 @@ def park(
     spare = REGISTERS.keys() - used - {"rsp", "rbp"}
     if inlinable or plan.again or (plan.returns_carry and len(spare) <= _MOST_PARKED):
         return {}, tuple(register for register, _ in moves)
-    free = tuple(name for name in _PARKING if name not in used | convention.preserved)
+    free = tuple(name for name in PARKING if name not in used | convention.preserved)
     # Only what is stored through afterwards has to wait.
     written = {delivery.argument for delivery in plan.deliveries}
     names = [argument.name for argument in plan.arguments if argument.name in written]

@@ -630,3 +630,43 @@ def test_memory_sizes_are_those_of_the_types() -> None:
         if instruction.op0_kind == OpKind.MEMORY
     ]
     assert stores == [1, 2, 4]
+
+
+CROWDED = """
+statuses low {
+    detail [7:0] of ids;
+    LOW_S0 = 0x140000;
+    LOW_S2 = 0x80160000, 0x80170000;
+    success bits [31:30] == 0;
+}
+operands ids { ID = 31; }
+layout layout0 { rbx @552; r14 @224; r13 @232; r12 @672; rcx @784; r9 @80; }
+conduit c0 {
+    clobbers r14, rsi, r13, rax, rdi, rdx, rbx, r12, r10, r9;
+    status rax[63:32] in low;
+    instruction seamcall "66 0f 01 cf";
+    r11[15:0] = leaf;
+}
+leaf F3 = 0x67 via c0 (a0: u16, a1: u16) -> (
+    o0: u16 = r11 on success or LOW_S2(*),
+    o2: layout0 = {r14, r13, rbx, r9, rcx, r12} optional,
+    a0 = rdi,
+    o11: s8 = carry on error,
+    o12: s64 = rbp[63:56],
+    o13: bool = carry
+) {
+    allow rbp;
+    r14[40:0] = a1 | 396222136320;
+    r14[56:41] = a0;
+    clobbers r11, rdx, r15, r14, r13;
+}
+"""
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_last_register_left_is_found_for_the_carry_flag(target: str) -> None:
+    """LLVM, which ends the process when it fails, fails to find it for this very leaf."""
+    program = (
+        "import seamir, sys; seamir.compile(seamir.load_text(sys.argv[1]), target=sys.argv[2])"
+    )
+    subprocess.run([sys.executable, "-c", program, CROWDED, target], check=True, timeout=100)
