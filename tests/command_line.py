@@ -92,16 +92,22 @@ def run(
 
 def call(*arguments: str, cwd: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
     """The same in this process, for what a process of its own would only make slower."""
+    with chdir(cwd):
+        done = outcome_of(*arguments)
+    assert done.returncode == status, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def outcome_of(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """What the command does in this process, whatever its exit status; raises defects."""
     output, errors = io.StringIO(), io.StringIO()
     argv, sys.argv = sys.argv, ["seamir", *arguments]
     try:
-        with chdir(cwd), redirect_stdout(output), redirect_stderr(errors):
+        with redirect_stdout(output), redirect_stderr(errors):
             code = main_status()
     finally:
         sys.argv = argv
-    done = subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
-    assert code == status, f"{code}\n{done.stdout}\n{done.stderr}"
-    return done
+    return subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
 
 
 def write(folder: Path, name: str = "leaves.seam", text: str = LEAVES) -> Path:

@@ -112,17 +112,23 @@ def play(machine: Machine, plan: Plan, scenario: Scenario) -> tuple[Run, Executi
     return run, execution, compare(plan, run, execution)
 
 
-def scenarios(plan: Plan, seed: int = 0, repeat: int = 4) -> Iterator[Scenario]:
-    """Scenarios of all outcome classes of a plan, each class with `repeat` random operands."""
+def scenarios(
+    plan: Plan, seed: int = 0, repeat: int = 4, limit: int | None = None
+) -> Iterator[Scenario]:
+    """Scenarios of all outcome classes of a plan, each class with `repeat` random operands.
+
+    With a `limit`, so many of them by chance.
+    """
     random = Random(f"{plan.symbol} {seed}")
+    calls: list[tuple[str, Sequence[Step], str | None]] = []
     for name, steps in outcome_classes(plan, random, repeat):
-        for _ in range(1 if len(steps) > 50 else repeat):
-            yield make_scenario(plan, name, steps, random)
+        calls += [(name, steps, None)] * (1 if len(steps) > 50 else repeat)
     for check in plan.checks:
-        for _ in range(repeat * 2):
-            yield make_scenario(
-                plan, f"check of {check.input} fails", [0], random, breaks=check.input
-            )
+        calls += [(f"check of {check.input} fails", [0], check.input)] * (repeat * 2)
+    if limit is not None and limit < len(calls):
+        calls = random.sample(calls, limit)
+    for name, steps, breaks in calls:
+        yield make_scenario(plan, name, steps, random, breaks)
 
 
 def make_scenario(

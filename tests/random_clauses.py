@@ -94,6 +94,7 @@ class ClauseMaker:
         choices = [number(random.getrandbits(width), random), "0"]
         choices += [random.choice(fitting)] if fitting else []
         choices += [random.choice(named)] if named else []
+        choices += [f"{random.choice(fitting)} >> 1 | 1 << {width - 1}"] if fitting else []
         return random.choice(choices)
 
     def value(self, kinds: Sequence[Parameter], width: int, first: Parameter | None = None) -> str:

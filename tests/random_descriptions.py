@@ -29,6 +29,8 @@ def random_description(seed: int) -> str:
     items = ItemMaker(random).make()
     makers = ItemMaker(random)
     texts = list(items.texts)
+    if random.random() < 0.05:
+        texts.append('import "tdx/types.seam";')
     leaves: list[Leaf] = []
     for index in range(random.randrange(2, 5)):
         leaf = LeafMaker(random, items, makers, index, leaves).make()

@@ -162,8 +162,10 @@ class ItemMaker:
         random, items = self._random, self._items
         for index in range(random.randrange(2, 6)):
             value = random.choice([0, 1, 7, ALL, 1 << 63, random.getrandbits(64), 0xFFFF])
-            items.constants[f"C{index}"] = value
-            items.texts.append(f"const C{index} = {number(value, random)};")
+            self._constant(f"C{index}", number(value, random), value)
+        first = items.constants["C0"]
+        self._constant("SAME", "C0", first)
+        self._constant("SUM", f"(C0 >> 1) + {number(9, random)}", (first >> 1) + 9)
         items.kinds = list(BASES)
         for index in range(random.randrange(3, 9)):
             self._type(f"t{index}")
@@ -176,6 +178,10 @@ class ItemMaker:
         for index in range(random.randrange(2, 5)):
             self._conduit(f"c{index}")
         return items
+
+    def _constant(self, name: str, text: str, value: int) -> None:
+        self._items.constants[name] = value
+        self._items.texts.append(f"{documentation(self._random)}const {name} = {text};")
 
     # -- types
 
@@ -264,7 +270,8 @@ class ItemMaker:
         if detail is not None:
             given = [index * 37 + random.randrange(37) for index in range(3)]
             listed = " ".join(f"{i} = {v};" for i, v in zip(ids, given, strict=True))
-            self._items.texts.append(f"operands {name}_operands {{ {listed} }}")
+            text = f"operands {name}_operands {{ {listed} }}"
+            self._items.texts.append(f"{documentation(random)}{text}")
             lines.append(f"detail [{detail[1]}:{detail[0]}] of {name}_operands;")
         if random.random() < 0.6:
             place = width - random.randrange(4, 8)
@@ -429,6 +436,8 @@ class ItemMaker:
         low, high = random.choice([(0, 63), (0, 63), (8, 15), (0, 31), (63, 63)])
         named: tuple[Family, ...] = ()
         value = number(random.getrandbits(high - low + 1), random)
+        if low < high and random.random() < 0.1:
+            value = f"{value} >> 1"
         if high - low == 63 and random.random() < 0.5:
             named = tuple(self._items.families[:1])
             value = random.choice(named[0].codes).name

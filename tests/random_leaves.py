@@ -135,11 +135,13 @@ class LeafMaker(ClauseMaker):
         return groups
 
     def _assign(self, place: tuple[str, int, int], value: str) -> None:
+        self._leaf.operands.append((*place, value))
+        self._line(self._makers.place(*place), value)
+
+    def _line(self, place: str, value: str) -> None:
         random = self._random
         since = ' since "1.5.16"' if random.random() < 0.05 else ""
-        text = self._makers.place(*place)
-        self._leaf.operands.append((*place, value))
-        self._lines.append(f"{documentation(random)}{text} = {value}{since};")
+        self._lines.append(f"{documentation(random)}{place} = {value}{since};")
 
     def _new_scalar(self, kinds: Sequence[Kind] | None = None) -> Parameter:
         random, leaf = self._random, self._leaf
@@ -209,7 +211,7 @@ class LeafMaker(ClauseMaker):
         leaf.parameters.append(Parameter(name, kind, length, count, text))
         leaf.operands += [(register, 0, 63, name) for register in taken]
         leaf.shared |= set(taken)
-        self._lines.append(f"{self._list(taken)} = {name}{otherwise};")
+        self._line(self._list(taken), f"{name}{otherwise}")
 
     def _layout(self, rest: list[str]) -> None:
         random, leaf = self._random, self._leaf
@@ -225,7 +227,7 @@ class LeafMaker(ClauseMaker):
         leaf.parameters.append(Parameter(name, kind, layout, None, text))
         leaf.operands += [(register, 0, 63, name) for register in taken]
         leaf.shared |= set(taken)
-        self._lines.append(f"{self._list(taken)} = {name};")
+        self._line(self._list(taken), name)
 
     # -- outputs
 

@@ -13,18 +13,15 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import jsonschema
 import pytest
-from execution import play, scenarios
-from manifest_oracle import predict
-from random_descriptions import ALLOWED_CALLS, random_description
+from random_descriptions import random_description
+from random_runs import errors_of, load, problems_of
 
 import seamir
 import seamir.emit
 from seamir.diagnostics import render
-from seamir.emulate.machine import Machine
 
 SCHEMA = json.loads((Path(seamir.emit.__file__).parent / "manifest.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -42,39 +39,10 @@ COMPILERS = (("gcc", "-std=c11"), ("g++", "-std=c++17", "-x", "c++"))
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-fsyntax-only")
 
 
-def load(seed: int) -> seamir.Program:
-    return seamir.load_text(random_description(seed), f"{seed}.seam", allow_calls=ALLOWED_CALLS)
-
-
-def errors_of(seed: int) -> list[seamir.Diagnostic]:
-    """Why a description is refused."""
-    try:
-        found = seamir.check(load(seed))
-    except seamir.SeamError as error:
-        found = error.diagnostics
-    return [entry for entry in found if entry.severity == "error"]
-
-
 def test_nearly_all_are_accepted_and_the_others_refused_with_a_place() -> None:
     refused = [errors for seed in CHECKED if (errors := errors_of(seed))]
     assert len(refused) < len(CHECKED) // 5, render(e for errors in refused for e in errors)
     assert all(entry.span is not None for errors in refused for entry in errors)
-
-
-def problems_of(compilation: seamir.Compilation, seed: int) -> Iterator[str]:
-    """Where plan, manifest and machine code disagree."""
-    manifest: dict[str, Any] = json.loads(compilation.outputs["manifest"].text)
-    yield from (error.message for error in VALIDATOR.iter_errors(manifest))
-    machine = Machine(compilation.outputs["obj"].data, compilation.target)
-    for plan in compilation.plans:
-        calls = list(scenarios(plan, seed=seed, repeat=1))
-        Random(seed).shuffle(calls)
-        for call in calls[:SCENARIOS]:
-            run, _, differences = play(machine, plan, call)
-            told = predict(manifest, plan.symbol, call.arguments, call.regions, call.side)
-            if told != run:
-                differences.append(f"the manifest says {told} instead of {run}")
-            yield from (f"{plan.symbol}, {call.name}: {text}" for text in differences)
 
 
 @pytest.mark.parametrize("seed", COMPILED)
@@ -91,7 +59,9 @@ def test_the_code_does_what_plan_and_manifest_say(seed: int) -> None:
             emit=("obj", "asm", "manifest", "docs"),
         )
         assert compilation.outputs["docs"].text.startswith("# ")
-        found = problems_of(compilation, seed)
+        manifest = json.loads(compilation.outputs["manifest"].text)
+        problems += [error.message for error in VALIDATOR.iter_errors(manifest)]
+        found = problems_of(compilation, seed, SCENARIOS)
         problems += [f"{target} {deliver} {features}: {text}" for text in found]
     assert not problems, f"{len(problems)} problems:\n" + "\n".join(problems[:20])
 

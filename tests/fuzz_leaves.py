@@ -1,0 +1,136 @@
+"""Random leaves in bulk: each compiles for a target, executes, and does what its plan says.
+
+    python tests/fuzz_leaves.py --leaves 20000 --record tests/data/fuzz_leaves.json
+
+The text of a seed: `python tests/random_descriptions.py SEED`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+
+from random_runs import constructs_of, errors_of, load, problems_of
+
+import seamir
+from seamir.compiler import DELIVERIES
+from seamir.syntax import ast
+
+CALLS = 8  # of each function
+
+
+@dataclass
+class Tally:
+    """What came of some seeds; `constructs` are those of the descriptions that were executed."""
+
+    descriptions: int = 0
+    leaves: int = 0
+    functions: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    compilations: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    constructs: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+
+def try_seed(seed: int, tally: Tally, calls: int = CALLS) -> None:
+    """Adds what comes of one description to the tally; targets take turns."""
+    tally.descriptions += 1
+    errors = errors_of(seed)
+    tally.problems += [f"seed {seed}: no place: {e.render()}" for e in errors if e.span is None]
+    if errors:
+        tally.refused[errors[0].code] += 1
+        return
+    program = load(seed)
+    constructs = constructs_of(program)
+    tally.constructs += constructs
+    tally.leaves += constructs[ast.LeafItem.__name__]
+    random = Random(f"options {seed}")
+    target = list(seamir.TARGETS.values())[seed % len(seamir.TARGETS)]
+    compilation = seamir.compile(
+        program,
+        target=target,
+        features=list(switched(target, random)),
+        deliver=random.choice(DELIVERIES),
+        emit=("obj",),
+        debug=random.random() < 0.2,
+    )
+    tally.compilations[target.name] += 1
+    tally.functions += len(compilation.plans)
+    found = problems_of(compilation, seed, calls, tally.outcomes)
+    tally.problems += [f"seed {seed}, {compilation.target}: {text}" for text in found]
+
+
+def switched(target: seamir.Target, random: Random) -> Iterator[str]:
+    """Some features of a target switched, most of them not."""
+    for feature in seamir.FEATURES:
+        if random.random() < 0.15:
+            yield f"{'-' if feature in target.features else '+'}{feature}"
+
+
+def versions() -> dict[str, str]:
+    """Of what took part."""
+    return {
+        "seamir": seamir.__version__,
+        "llvmlite": version("llvmlite"),
+        "unicorn": version("unicorn"),
+        "python": platform.python_version(),
+    }
+
+
+def as_json(tally: Tally, first: int, last: int, seconds: float) -> dict[str, object]:
+    """The record of a run."""
+    return {
+        "seeds": f"{first} to {last}",
+        "descriptions": tally.descriptions,
+        "refused": dict(sorted(tally.refused.items())),
+        "leaves": tally.leaves,
+        "functions": tally.functions,
+        "compilations": dict(tally.compilations),
+        **dict(sorted(tally.outcomes.items())),
+        "problems": len(tally.problems),
+        "versions": versions(),
+        "processor seconds": round(seconds),
+        "constructs": dict(sorted(tally.constructs.items())),
+    }
+
+
+def main() -> int:
+    """Runs seeds until there are as many leaves as asked for; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--leaves", type=int, default=1000, help="how many, at least")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--record", type=Path, help="where the counts go, as JSON")
+    options = parser.parse_args()
+    tally, seed, shown = Tally(), options.seed, 0
+    while tally.leaves < options.leaves:
+        try:
+            try_seed(seed, tally)
+        except Exception as error:
+            error.add_note(f"seed {seed}")
+            raise
+        for problem in tally.problems[shown:]:
+            print(problem, flush=True)
+        shown = len(tally.problems)
+        seed += 1
+        if seed % 100 == 0:
+            print(f"seed {seed}: {tally.leaves} leaves, {shown} problems", flush=True)
+    record = as_json(tally, options.seed, seed - 1, time.process_time())
+    text = json.dumps(record, indent=2) + "\n"
+    if options.record:
+        options.record.write_text(text, encoding="utf-8")
+    print(text, end="")
+    return 1 if tally.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
