@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from seamir.ir.leaf import Plan
-from seamir.llvm.parking import PARKING, park
+from seamir.llvm.parking import PARKING, park, vector_register
 from seamir.model.registers import ABI_ORDER, CARRY_FLAG, REGISTERS
 from seamir.targets import Target
 
@@ -50,8 +50,7 @@ def call_assembly(plan: Plan, target: Target, *, inlinable: bool = False) -> Cal
         results.add(plan.status.register)
     if plan.edges.refused is not None:
         results.add(plan.edges.refused.place.register)
-    if plan.catches_faults:
-        results.add("rax")  # the fixup leaves the vector there
+    results |= vector_register(plan)
     results |= plan.destroyed & set(inputs)
     results |= set(parked.values())
     outputs = tuple(sorted(results, key=lambda name: ABI_ORDER[name]))
@@ -97,14 +96,13 @@ def _flag_register(plan: Plan, parked: Collection[str]) -> str | None:
     if len(left) > FEW:
         return None
     loaded = {load.register for load in plan.loads}
-    used = plan.needed | ({"rax"} if plan.catches_faults else set())
-    choices = left - loaded or left or plan.destroyed - used
+    choices = left - loaded or left or plan.destroyed - plan.needed - vector_register(plan)
     return next((name for name in (*PARKING, *REGISTERS) if name in choices), None)
 
 
 def _registers_left(plan: Plan) -> set[str]:
     """The registers, RBP apart, that the call does not change."""
-    return REGISTERS.keys() - plan.destroyed - {"rsp", "rbp"}
+    return REGISTERS.keys() - plan.destroyed - vector_register(plan) - {"rsp", "rbp"}
 
 
 def _text(plan: Plan, target: Target, labels: dict[str, str], outputs: tuple[str, ...]) -> str:

@@ -35,7 +35,7 @@ def park(
     """
     arrivals = dict(zip((a.name for a in plan.arguments), convention.arguments, strict=False))
     moves = tuple((load.register, _arrival(plan, load.register, arrivals)) for load in plan.loads)
-    used = plan.destroyed | {load.register for load in plan.loads}
+    used = plan.destroyed | {load.register for load in plan.loads} | vector_register(plan)
     spare = REGISTERS.keys() - used - {"rsp", "rbp"}
     if inlinable or plan.again or (plan.returns_carry and len(spare) <= _MOST_PARKED):
         return {}, tuple(register for register, _ in moves)
@@ -47,6 +47,11 @@ def park(
     parked = {name: place for name, place in zip(names, chosen, strict=True) if place is not None}
     waiting = tuple((place, arrivals.get(name)) for name, place in parked.items())
     return parked, _order(moves + waiting)[0]
+
+
+def vector_register(plan: Plan) -> set[str]:
+    """The register in which the fixup of a fault leaves the vector, whatever the call changes."""
+    return {"rax"} if plan.catches_faults else set()
 
 
 def _arrival(plan: Plan, register: str, arrivals: dict[str, str]) -> str | None:
