@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from seamir.diagnostics import fail, printable
+from seamir.staging import remove_leftovers, staging_folder
 
 _NOT_IN_RULES = frozenset("%;=|")  # nothing quotes these in a rule
 
@@ -19,39 +21,49 @@ def write_files(files: Mapping[Path, bytes], inputs: Iterable[str] = ()) -> dict
 
     Folders are made if needed. `inputs` are absolute paths that must not be replaced. Files that
     have the bytes already keep their time stamp; through a symbolic link its target is written.
-    Only regular files are replaced. Returns for each path whether it changed. Raises SeamError.
+    Only regular files are replaced. A process that is killed leaves each file as it was or
+    complete, and what else it leaves is removed by the next one. Returns for each path whether it
+    changed. Raises SeamError.
     """
-    temporaries: list[str] = []
     path = Path()
     try:
-        places = _places(files, frozenset(inputs))
-        pending: list[tuple[str, str]] = []
-        for place, path in places.items():
-            _make_folder(os.path.dirname(place))
-            if not _has(place, files[path]):
-                temporary = _temporary_name(place)
-                temporaries.append(temporary)
-                _write_new(temporary, files[path])
-                pending.append((temporary, place))
-        for temporary, place in pending:
-            path = places[place]
-            os.replace(temporary, place)
+        places = _places(files, inputs)
+        with ExitStack() as cleaning, ExitStack() as undoing:
+            staging: dict[str, str | None] = {}  # None: no file of the folder changes
+            pending: list[tuple[str, str]] = []
+            for place, path in places.items():
+                folder = os.path.dirname(place)
+                if folder not in staging:
+                    _make_folder(folder)
+                    remove_leftovers(folder)
+                    staging[folder] = None
+                if _has(place, files[path]):
+                    continue
+                room = staging[folder] or cleaning.enter_context(staging_folder(folder))
+                staging[folder] = room
+                waiting = os.path.join(room, str(len(pending)))
+                _write_new(waiting, files[path])
+                pending.append((waiting, place))
+            for waiting, place in pending:
+                path = places[place]
+                undoing.callback(_put_back, place, _keep(place, f"{waiting}.old"))
+                os.replace(waiting, place)
+            undoing.pop_all()  # all are there: nothing is undone
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise fail("E0808", f"cannot write `{path}`: {reason}") from error
-    finally:
-        for temporary in temporaries:
-            _remove(temporary)
     changed = {place for _, place in pending}
     return {path: place in changed for place, path in places.items()}
 
 
-def _places(files: Mapping[Path, bytes], inputs: frozenset[str]) -> dict[str, Path]:
+def _places(files: Mapping[Path, bytes], inputs: Iterable[str]) -> dict[str, Path]:
     """The path as given of each place that is to be written."""
+    names = frozenset(inputs)
+    identities = frozenset(filter(None, map(_identity, names)))
     places: dict[str, Path] = {}
     for path in files:
         place = os.path.realpath(path)
-        if place in inputs:
+        if place in names or _identity(place) in identities:
             raise fail("E0808", f"the output `{path}` would replace an input")
         if place in places:
             raise fail("E0808", f"two outputs would be written as `{path}`")
@@ -61,6 +73,15 @@ def _places(files: Mapping[Path, bytes], inputs: frozenset[str]) -> dict[str, Pa
             raise fail("E0808", f"cannot write `{path}`: it is not a regular file")
         places[place] = path
     return places
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """What is the same for all names of a file; None if there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _make_folder(folder: str) -> None:
@@ -77,11 +98,6 @@ def _has(place: str, data: bytes) -> bool:
         return False
 
 
-def _temporary_name(place: str) -> str:
-    """A new name in the same folder, so that renaming is atomic."""
-    return os.path.join(os.path.dirname(place), f".seamir-{os.urandom(8).hex()}.tmp")
-
-
 def _write_new(place: str, data: bytes) -> None:
     # The system applies the umask: reading it would change it for all threads.
     descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -89,9 +105,23 @@ def _write_new(place: str, data: bytes) -> None:
         stream.write(data)
 
 
-def _remove(place: str) -> None:
-    with suppress(OSError):  # renamed already, or never made
-        os.unlink(place)
+def _keep(place: str, name: str) -> str | None:
+    """Gives what is at a place a second name, to put it back by; None if nothing is there."""
+    if not os.path.exists(place):
+        return None
+    try:
+        os.link(place, name)
+    except OSError:  # not every file system or file can have two names
+        shutil.copy2(place, name)
+    return name
+
+
+def _put_back(place: str, kept: str | None) -> None:
+    with suppress(OSError):
+        if kept is None:
+            os.unlink(place)
+        else:
+            os.replace(kept, place)
 
 
 def depfile_text(outputs: Iterable[str], inputs: Iterable[str]) -> str:
