@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import resource
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
@@ -26,6 +27,7 @@ from seamir.compiler import DELIVERIES
 from seamir.syntax import ast
 
 CALLS = 8  # of each function
+CHUNK = 25  # seeds that a process tries at a time
 
 
 @dataclass
@@ -40,6 +42,11 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     constructs: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        """Adds what came of other seeds."""
+        for item in fields(self):
+            setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
 
 
 def try_seed(seed: int, tally: Tally, calls: int = CALLS) -> None:
@@ -104,28 +111,37 @@ def as_json(tally: Tally, first: int, last: int, seconds: float) -> dict[str, ob
     }
 
 
+def try_seeds(seeds: range) -> Tally:
+    """What comes of some descriptions; a defect is a problem like others."""
+    tally = Tally()
+    for seed in seeds:
+        try:
+            try_seed(seed, tally)
+        except Exception as error:
+            tally.problems.append(f"seed {seed}: {type(error).__name__}: {error}")
+    return tally
+
+
 def main() -> int:
     """Runs seeds until there are as many leaves as asked for; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--leaves", type=int, default=1000, help="how many, at least")
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--jobs", type=int, default=1, help="how many processes")
     parser.add_argument("--record", type=Path, help="where the counts go, as JSON")
     options = parser.parse_args()
-    tally, seed, shown = Tally(), options.seed, 0
-    while tally.leaves < options.leaves:
-        try:
-            try_seed(seed, tally)
-        except Exception as error:
-            error.add_note(f"seed {seed}")
-            raise
-        for problem in tally.problems[shown:]:
-            print(problem, flush=True)
-        shown = len(tally.problems)
-        seed += 1
-        if seed % 100 == 0:
-            print(f"seed {seed}: {tally.leaves} leaves, {shown} problems", flush=True)
-    record = as_json(tally, options.seed, seed - 1, time.process_time())
-    text = json.dumps(record, indent=2) + "\n"
+    tally, seed = Tally(), options.seed
+    with ProcessPoolExecutor(options.jobs) as pool:
+        while tally.leaves < options.leaves:
+            starts = range(seed, seed + CHUNK * options.jobs, CHUNK)
+            for found in pool.map(try_seeds, [range(s, s + CHUNK) for s in starts]):
+                tally.add(found)
+                print("".join(f"{problem}\n" for problem in found.problems), end="")
+            seed = starts.stop
+            print(f"seed {seed}: {tally.leaves} leaves, {len(tally.problems)} problems", flush=True)
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    seconds = sum(usage.ru_utime + usage.ru_stime for usage in used)
+    text = json.dumps(as_json(tally, options.seed, seed - 1, seconds), indent=2) + "\n"
     if options.record:
         options.record.write_text(text, encoding="utf-8")
     print(text, end="")
