@@ -57,7 +57,7 @@ def read_file(path: Path, name: str, logical_name: str, where: Span | None = Non
             data = stream.read(MAXIMUM_FILE + 1)
         except OSError as error:
             raise fail("E0101", f"cannot read `{name}`: {error.strerror}", where) from error
-    return make_source(data, name, logical_name, str(path), where)
+    return make_source(data, name, logical_name, str(path.absolute()), where)
 
 
 def make_source(
