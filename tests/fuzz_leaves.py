@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from random import Random
 
-from random_runs import constructs_of, errors_of, load, problems_of
+from random_runs import constructs_of, load, problems_of
 
 import seamir
 from seamir.compiler import DELIVERIES
@@ -42,6 +42,7 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     constructs: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    seconds: float = 0  # of the processor
 
     def add(self, other: Tally) -> None:
         """Adds what came of other seeds."""
@@ -52,25 +53,27 @@ class Tally:
 def try_seed(seed: int, tally: Tally, calls: int = CALLS) -> None:
     """Adds what comes of one description to the tally; targets take turns."""
     tally.descriptions += 1
-    errors = errors_of(seed)
-    tally.problems += [f"seed {seed}: no place: {e.render()}" for e in errors if e.span is None]
-    if errors:
+    random = Random(f"options {seed}")
+    target = list(seamir.TARGETS.values())[seed % len(seamir.TARGETS)]
+    try:
+        program = load(seed)
+        compilation = seamir.compile(
+            program,
+            target=target,
+            features=list(switched(target, random)),
+            deliver=random.choice(DELIVERIES),
+            emit=("obj",),
+            debug=random.random() < 0.2,
+        )
+    except seamir.SeamError as error:
+        errors = [entry for entry in error.diagnostics if entry.severity == "error"]
         tally.refused[errors[0].code] += 1
+        nowhere = [entry for entry in errors if entry.span is None]
+        tally.problems += [f"seed {seed}: no place: {entry.render()}" for entry in nowhere]
         return
-    program = load(seed)
     constructs = constructs_of(program)
     tally.constructs += constructs
     tally.leaves += constructs[ast.LeafItem.__name__]
-    random = Random(f"options {seed}")
-    target = list(seamir.TARGETS.values())[seed % len(seamir.TARGETS)]
-    compilation = seamir.compile(
-        program,
-        target=target,
-        features=list(switched(target, random)),
-        deliver=random.choice(DELIVERIES),
-        emit=("obj",),
-        debug=random.random() < 0.2,
-    )
     tally.compilations[target.name] += 1
     tally.functions += len(compilation.plans)
     found = problems_of(compilation, seed, calls, tally.outcomes)
@@ -94,7 +97,7 @@ def versions() -> dict[str, str]:
     }
 
 
-def as_json(tally: Tally, first: int, last: int, seconds: float) -> dict[str, object]:
+def as_json(tally: Tally, first: int, last: int) -> dict[str, object]:
     """The record of a run."""
     return {
         "seeds": f"{first} to {last}",
@@ -106,19 +109,20 @@ def as_json(tally: Tally, first: int, last: int, seconds: float) -> dict[str, ob
         **dict(sorted(tally.outcomes.items())),
         "problems": len(tally.problems),
         "versions": versions(),
-        "processor seconds": round(seconds),
+        "processor seconds": round(tally.seconds),
         "constructs": dict(sorted(tally.constructs.items())),
     }
 
 
 def try_seeds(seeds: range) -> Tally:
     """What comes of some descriptions; a defect is a problem like others."""
-    tally = Tally()
+    tally, begin = Tally(), time.process_time()
     for seed in seeds:
         try:
             try_seed(seed, tally)
         except Exception as error:
             tally.problems.append(f"seed {seed}: {type(error).__name__}: {error}")
+    tally.seconds = time.process_time() - begin
     return tally
 
 
@@ -128,8 +132,11 @@ def main() -> int:
     parser.add_argument("--leaves", type=int, default=1000, help="how many, at least")
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes")
-    parser.add_argument("--record", type=Path, help="where the counts go, as JSON")
+    parser.add_argument("--record", type=Path, help="JSON to add the counts to")
     options = parser.parse_args()
+    earlier = []
+    if options.record and options.record.exists():
+        earlier = json.loads(options.record.read_text(encoding="utf-8"))
     tally, seed = Tally(), options.seed
     with ProcessPoolExecutor(options.jobs) as pool:
         while tally.leaves < options.leaves:
@@ -139,11 +146,9 @@ def main() -> int:
                 print("".join(f"{problem}\n" for problem in found.problems), end="")
             seed = starts.stop
             print(f"seed {seed}: {tally.leaves} leaves, {len(tally.problems)} problems", flush=True)
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    seconds = sum(usage.ru_utime + usage.ru_stime for usage in used)
-    text = json.dumps(as_json(tally, options.seed, seed - 1, seconds), indent=2) + "\n"
-    if options.record:
-        options.record.write_text(text, encoding="utf-8")
+            text = json.dumps([*earlier, as_json(tally, options.seed, seed - 1)], indent=2) + "\n"
+            if options.record:
+                options.record.write_text(text, encoding="utf-8")
     print(text, end="")
     return 1 if tally.problems else 0
 
