@@ -81,9 +81,10 @@ def try_seed(seed: int, tally: Tally, calls: int = CALLS) -> None:
 
 
 def switched(target: seamir.Target, random: Random) -> Iterator[str]:
-    """Some features of a target switched, most of them not."""
+    """Some features of a target switched, of those that it can have and lack."""
+    fixed = dict(target.fixed)
     for feature in seamir.FEATURES:
-        if random.random() < 0.15:
+        if random.random() < 0.15 and feature not in fixed:
             yield f"{'-' if feature in target.features else '+'}{feature}"
 
 

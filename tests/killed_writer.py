@@ -111,7 +111,7 @@ def die(folder: Path, new: seamir.Compilation, at: int) -> int:
             death = Death(at)
             for name in CALLS:
                 setattr(os, name, death.before(getattr(os, name)))
-            os.fdopen = death.opening(os.fdopen)  # type: ignore[assignment]  # what is used of it
+            os.fdopen = death.opening(os.fdopen)
             new.write(folder, depfile=folder / "deps/leaves.d")
             os._exit(0)
         finally:

@@ -77,7 +77,7 @@ def constructs_of(program: seamir.Program) -> Counter[str]:
     while stack:
         node = stack.pop()
         kind = type(node)
-        if kind in _optional_fields():
+        if isinstance(node, tuple) and kind in _optional_fields():
             found[kind.__name__] += 1
             found.update(_said(node, kind))
             stack += [value for value in node if not isinstance(value, Span)]

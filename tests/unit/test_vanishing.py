@@ -12,7 +12,7 @@ import pytest
 from command_line import LEAVES, write
 
 import seamir
-from seamir.syntax import loader
+from seamir.syntax import files, loader
 
 MAIN = '\n import "shared.seam";\nwrapper read = TEST.READ;\n'
 PLACE = (2, 9)  # of the import
@@ -107,7 +107,7 @@ def test_an_import_changes_while_it_is_read(
 
 def test_a_named_file_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path)
-    find = loader.find_named
+    find = files.find_named
 
     def vanishing(name: str, include: tuple[str, ...]) -> tuple[Path, str]:
         found = find(name, include)
@@ -194,10 +194,16 @@ def link_folder(path: Path, target: Path) -> None:
     path.parent.symlink_to(target.parent)
 
 
-LINKS = {
+def link_twice(path: Path, target: Path) -> None:
+    """A link to a link."""
+    link(path.with_name("x"), target)
+    link(path, Path("x"))
+
+
+LINKS: dict[str, Callable[[Path, Path], None]] = {
     "symbolic": link,
     "hard": lambda path, target: path.hardlink_to(target),
-    "to a link": lambda path, target: (link(path.with_name("x"), target), link(path, Path("x"))),
+    "to a link": link_twice,
     "of a folder": link_folder,
 }
 
