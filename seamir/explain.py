@@ -191,13 +191,12 @@ def _lines(
     sources: Mapping[str, Source],
 ) -> Iterator[_Line]:
     """Each instruction with the place in the description that it comes from."""
-    places = _places(function)
-    starts = [start for start, _, _ in places]
+    starts = [entry.offset for entry in function.lines]
     loads = _loads(plan, instructions)
     for instruction in instructions:
         offset = instruction.offset
-        _, file, line = places[bisect_right(starts, offset) - 1]
-        file, line = loads.get(offset, (file, line))
+        entry = function.lines[bisect_right(starts, offset) - 1]
+        file, line = loads.get(offset, (entry.file, entry.line))
         source = _source_line(file, line, sources)
         yield _Line(instruction, names.get(offset, ""), printable(file), line, source)
 
@@ -265,20 +264,6 @@ def _loads(plan: Plan, instructions: Sequence[DecodedInstruction]) -> dict[int, 
                 )
                 break
     return found
-
-
-def _places(function: Function) -> list[tuple[int, str, int]]:
-    """Offset, file and line of each row of the line table.
-
-    LLVM gives no line to constants that it moves into a branch; they take the line that follows.
-    """
-    places: list[tuple[int, str, int]] = []
-    following = ("", 0)
-    for entry in reversed(function.lines):
-        if entry.line:
-            following = (entry.file, entry.line)
-        places.append((entry.offset, *following))
-    return [(0, "", 0), *reversed(places)]
 
 
 def _source_line(file: str, line: int, sources: Mapping[str, Source]) -> str:

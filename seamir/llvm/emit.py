@@ -12,6 +12,7 @@ from functools import cache
 from llvmlite import binding as llvm
 
 from seamir.diagnostics import fail
+from seamir.llvm.linetable import place_all
 from seamir.targets import Target
 
 LLVM_MAJOR = 22  # what the code was tested with; others make other code or end the process
@@ -81,7 +82,7 @@ def emit_object(text: str, target: Target) -> bytes:
     with _LOCK:
         _initialize()
         module = _parse(text)
-        return bytes(_machine(target).emit_object(module))
+        return place_all(bytes(_machine(target).emit_object(module)))
 
 
 def emit_assembly(text: str, target: Target) -> str:
