@@ -12,7 +12,16 @@ import click
 
 from seamir import compiler, terminal
 from seamir.cli_help import write_sections
-from seamir.cli_options import as_json, choosing, loading, naming, searching, separated, targeting
+from seamir.cli_options import (
+    as_json,
+    choosing,
+    debugging,
+    loading,
+    naming,
+    searching,
+    separated,
+    targeting,
+)
 from seamir.completion.shells import SHELLS, register_shells, script
 from seamir.completion.values import a_file, a_file_or_code, a_leaf, a_value, some_of
 from seamir.diagnostics import Diagnostic, SeamError, printable, render
@@ -124,15 +133,17 @@ def _show_version(verbose: bool, as_json: bool) -> None:
     versions = {"seamir": VERSION}
     if verbose:
         from seamir.llvm.emit import llvm_version, llvmlite_version
+        from seamir.syntax.files import library_folder
 
         versions |= {"llvm": llvm_version(), "llvmlite": llvmlite_version()}
-        versions["python"] = sys.version.split()[0]
+        versions |= {"python": sys.version.split()[0], "library": str(library_folder())}
     if as_json:
         _print_json(versions)
         return
     click.echo(f"seamir {VERSION}")
     if verbose:
         click.echo("LLVM {llvm} in llvmlite {llvmlite}\nPython {python}".format(**versions))
+        click.echo(f"library {printable(versions['library'])}")
 
 
 def main_status() -> int:
@@ -175,7 +186,7 @@ def main_status() -> int:
 @targeting
 @choosing
 @loading
-@click.option("--no-debug", is_flag=True, help="Leave out the line table.")
+@debugging
 @click.option(
     "--depfile",
     metavar="FILE",
@@ -192,6 +203,7 @@ def compile_command(
     deliver: str,
     symbol_prefix: str,
     no_debug: bool,
+    debug_prefix_map: dict[str, str],
     depfile: str | None,
     as_json: bool,
     **loading: Any,
@@ -224,6 +236,7 @@ def compile_command(
             symbol_prefix=symbol_prefix,
             debug=not no_debug,
             progress=tell,
+            debug_prefix_map=debug_prefix_map,
         )
 
     with showing_progress() as tell:

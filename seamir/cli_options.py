@@ -49,6 +49,30 @@ def pairs(_context: click.Context, _option: click.Parameter, value: Any) -> dict
     return pairs
 
 
+def prefixes(_context: click.Context, _option: click.Parameter, value: Any) -> dict[str, str]:
+    """OLD=NEW from an option that may be repeated; as for gcc, the last = divides the two."""
+    pairs: dict[str, str] = {}
+    for text in value:
+        old, equals, new = text.rpartition("=")
+        if not equals:
+            raise click.BadParameter(f"`{printable(text)}` is not OLD=NEW")
+        pairs.pop(old, None)  # what is said last is to be looked at first
+        pairs[old] = new
+    return pairs
+
+
+def debugging(function: Function) -> Function:
+    """The options about debug data."""
+    mapping = click.option(
+        "--debug-prefix-map",
+        multiple=True,
+        metavar="OLD=NEW",
+        callback=prefixes,
+        help="In debug data, begin file names with NEW instead of OLD; may be repeated.",
+    )
+    without = click.option("--no-debug", is_flag=True, help="Leave out debug data.")
+    return without(mapping(function))
+
 naming = click.argument("names", metavar="FILE...", nargs=-1, required=True, shell_complete=a_file)
 
 choosing = click.option(

@@ -197,6 +197,7 @@ def compile(
     deliver: str = "pointers",
     symbol_prefix: str = "",
     debug: bool = True,
+    debug_prefix_map: Mapping[str, str] | None = None,
     fallback: bool | None = None,
     progress: Progress | None = None,
 ) -> Compilation:
@@ -204,7 +205,9 @@ def compile(
 
     `features` are switches such as "-ibt"; `emit` names outputs (see `list_outputs`); `deliver`
     is how wrappers that do not say it deliver outputs, where their outputs allow it;
-    `symbol_prefix` precedes every symbol; without `debug` objects have no line table. `fallback`
+    `symbol_prefix` precedes every symbol; without `debug` objects have no debug data. Names of
+    files in it are as `Source.logical_name` has them; one that begins with a key of
+    `debug_prefix_map` begins with the value instead, by the last such key. `fallback`
     says whether a wrapper may make do with what the target has, as Plan.fallbacks lists it; None:
     unless it is one of the program's chosen leaves. `progress` is called as each stage begins, such
     as ("lowering leaves.seam", 3, 100). Raises SeamError on errors in the program or the request.
@@ -224,7 +227,9 @@ def compile(
     if not (fallback if fallback is not None else not program.leaves):
         check_fallbacks(plans, sink)
     sink.stop_on_errors()
-    context = EmitContext(plans, chosen, readable_name(program.stem), program.main, debug)
+    prefixes = tuple((debug_prefix_map or {}).items())
+    stem = readable_name(program.stem)
+    context = EmitContext(plans, chosen, stem, program.main, debug, prefixes)
     outputs = {}
     for kind in dict.fromkeys(kinds):
         row = OUTPUTS[kind]

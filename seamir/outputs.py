@@ -25,12 +25,15 @@ class EmitContext:
     stem: str
     main: Source
     debug: bool
+    prefixes: tuple[tuple[str, str], ...] = ()  # of file names in debug data: see mapped_name
 
     def module(self, debug: str, *, for_linking: bool = False) -> str:
         """The LLVM module as text: see emit_module."""
         from seamir.llvm.codegen import emit_module
 
-        return emit_module(self.plans, self.target, self.main, debug, for_linking=for_linking)
+        return emit_module(
+            self.plans, self.target, self.main, debug, self.prefixes, for_linking=for_linking
+        )
 
     @cached_property
     def object_code(self) -> bytes:
@@ -70,7 +73,7 @@ def _assembly(context: EmitContext) -> bytes:
     from seamir.llvm.emit import emit_assembly
 
     text = emit_assembly(context.module("lines" if context.debug else "none"), context.target)
-    return annotate(text, context.plans, context.target).encode("utf-8")
+    return annotate(text, context.plans, context.target, context.prefixes).encode("utf-8")
 
 
 def _llvm_ir(context: EmitContext) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -70,6 +71,17 @@ class Span(NamedTuple):
     def text(self) -> str:
         """The characters themselves."""
         return self.source.text[self.start : self.end]
+
+
+def mapped_name(name: str, prefixes: Sequence[tuple[str, str]]) -> str:
+    """A file's name as debug data has it, after `--debug-prefix-map`.
+
+    Of the pairs (OLD, NEW) the last one counts whose OLD the name begins with.
+    """
+    for old, new in reversed(prefixes):
+        if name.startswith(old):
+            return new + name[len(old) :]
+    return name
 
 
 def readable_name(name: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from seamir.emit.contract import leaf_words, operand_table
 from seamir.emit.text import plain
 from seamir.ir.leaf import Plan
-from seamir.source import Source
+from seamir.source import Source, mapped_name
 from seamir.targets import Target
 
 COLUMNS = 100  # of a source line that a comment shows
@@ -37,16 +37,26 @@ _COFF_SYMBOL = re.compile(r"(\t\.def\t[^\n]+;)\n(\t\.scl\t\d+;)\n(\t\.type\t\d+;
 _RULE = "#" + "-" * 78
 
 
-def annotate(text: str, plans: Sequence[Plan], target: Target) -> str:
-    """LLVM's assembly of the plans' functions, annotated."""
-    return _Annotator(plans, target).run(text)
+def annotate(
+    text: str,
+    plans: Sequence[Plan],
+    target: Target,
+    prefixes: Sequence[tuple[str, str]] = (),
+) -> str:
+    """LLVM's assembly of the plans' functions, annotated.
+
+    `prefixes` map the names of files in the line table, see `mapped_name`; comments keep them.
+    """
+    return _Annotator(plans, target, prefixes).run(text)
 
 
 class _Annotator:
-    def __init__(self, plans: Sequence[Plan], target: Target) -> None:
+    def __init__(
+        self, plans: Sequence[Plan], target: Target, prefixes: Sequence[tuple[str, str]]
+    ) -> None:
         self._plans = {plan.symbol: plan for plan in plans}
         self._target = target
-        self._sources = _sources(plans)
+        self._sources = _sources(plans, prefixes)
         self._files: dict[str, Source | None] = {}
         self._used: set[str] = set()
         self._shown: tuple[str, str] | None = None
@@ -54,7 +64,7 @@ class _Annotator:
 
     def run(self, text: str) -> str:
         text = _COFF_SYMBOL.sub(r"\1\2\3\4", text)  # on one line, as compilers for COFF have it
-        lines = _join_bytes(text.split("\n"), self._plans)
+        lines = _join_bytes(_place_all(text.split("\n")), self._plans)
         self._used = {
             name for line in lines for name in _TEMPORARY.findall(line) if line != f"{name}:"
         }
@@ -102,7 +112,7 @@ class _Annotator:
 
     def _source_line(self, file: str, line: str, column: str) -> list[str]:
         source = self._files.get(file)
-        if source is None or line == "0" or self._shown == (file, line):
+        if source is None or self._shown == (file, line):
             return []
         self._shown = (file, line)
         name = plain(source.logical_name or source.name)
@@ -128,7 +138,7 @@ def _hexadecimal(immediate: re.Match[str]) -> str:
     return f"{before}{value & ((1 << _WIDTHS[suffix]) - 1):#x}"
 
 
-def _sources(plans: Sequence[Plan]) -> dict[bytes, Source]:
+def _sources(plans: Sequence[Plan], prefixes: Sequence[tuple[str, str]]) -> dict[bytes, Source]:
     """Every source that some part of a plan comes from, by the name in the line table."""
     found: dict[bytes, Source] = {}
     for plan in plans:
@@ -138,7 +148,8 @@ def _sources(plans: Sequence[Plan]) -> dict[bytes, Source]:
         spans += [clause.span for clause in plan.again]
         spans += [step.span for clause in plan.again for step in clause.steps]
         for span in spans:
-            found.setdefault(_encoded(span.source.logical_name or span.source.name), span.source)
+            name = span.source.logical_name or span.source.name
+            found.setdefault(_encoded(mapped_name(name, prefixes)), span.source)
     return found
 
 
@@ -154,6 +165,25 @@ def _unquote(text: str) -> bytes:
         return bytes([int(word, 8)]) if len(word) == 3 else _ESCAPES.get(word, word)
 
     return _ESCAPED.sub(replaced, text.encode("ascii"))
+
+
+def _place_all(lines: Sequence[str]) -> list[str]:
+    """The lines with a place for every instruction, as llvm/linetable.py has it for objects."""
+    result: list[str] = []
+    following: int | None = None  # of the place after the present line, in the same function
+    for line in reversed(lines):
+        location = _LOCATION.match(line)
+        if location is None:
+            result.append(line)
+            if _LABEL.fullmatch(line) and not line.startswith(".L"):
+                following = None  # what is above is another function
+        elif location.group(2) != "0":
+            following = len(result)
+            result.append(line)
+        elif following is not None:
+            result.append(result.pop(following))
+            following = len(result) - 1
+    return result[::-1]
 
 
 def _join_bytes(lines: Sequence[str], plans: dict[str, Plan]) -> list[str]:

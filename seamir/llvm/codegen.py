@@ -23,12 +23,19 @@ _SLS_FEATURES = "+harden-sls-ret,+harden-sls-ijmp"
 
 
 def emit_module(
-    plans: Sequence[Plan], target: Target, main: Source, debug: str, *, for_linking: bool = False
+    plans: Sequence[Plan],
+    target: Target,
+    main: Source,
+    debug: str,
+    prefixes: Sequence[tuple[str, str]] = (),
+    *,
+    for_linking: bool = False,
 ) -> str:
     """The text of an LLVM module with one function a plan.
 
-    `debug` is "full", "lines" (for assembly: directives only) or "none". A module `for_linking`
-    is to be linked with those of callers, so that wrappers can be inlined.
+    `debug` is "full", "lines" (for assembly: directives only) or "none"; `prefixes` map names of
+    files in it, see `mapped_name`. A module `for_linking` is to be linked with those of callers,
+    so that wrappers can be inlined.
     """
     name = escape(main.logical_name or main.name)
     module = ir.Module(name=name, context=ir.Context())
@@ -42,7 +49,9 @@ def emit_module(
     if for_linking and target.relocation_model == "pic":
         # Without it, what `ld -r` makes of this and of position-independent callers would not be.
         add_module_flag(module, 8, "PIC Level", 2)
-    lines = None if debug == "none" else DebugInfo(module, main, only_lines=debug == "lines")
+    info = None
+    if debug != "none":
+        info = DebugInfo(module, main, prefixes, only_lines=debug == "lines")
     without_frame = switch_features(target, ["-frame-pointer"])
     groups = [
         AttributeGroup(number, function_attributes(kind, scrub=scrub))
@@ -58,7 +67,7 @@ def emit_module(
         group = groups[_uses_rbp(plan) + 2 * plan.scrub]
         if for_linking and inlining_obstacle(plan) is None:
             group = inlinable
-        FunctionWriter(module, plan, target, group, lines, externals, for_linking).write()
+        FunctionWriter(module, plan, target, group, info, externals, for_linking).write()
     return f'source_filename = "{name}"\n{module_text(module, groups)}'
 
 

@@ -1,21 +1,39 @@
-"""Line information: every instruction of a wrapper belongs to a line of the description."""
+"""Debug data: every instruction of a wrapper belongs to a line of the description.
+
+The variables of a function are in debugvariables.py, their types in debugtypes.py.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llvmlite import ir
 
-from seamir.ir.leaf import Plan
+from seamir.ir.leaf import Plan, Returns
+from seamir.llvm.debugtypes import DebugTypes
+from seamir.llvm.debugvariables import Variables
 from seamir.llvm.extensions import DebugNode, add_module_flag
-from seamir.source import Source, Span
+from seamir.source import Source, Span, mapped_name
 
 PRODUCER = "seamir"
 
 
 class DebugInfo:
-    """Makes LLVM's line metadata for one module; names of files are logical, so relative."""
+    """Makes LLVM's debug metadata for one module.
 
-    def __init__(self, module: ir.Module, main: Source, *, only_lines: bool) -> None:
-        self._module = module
+    Names of files are logical, so relative, unless `prefixes` map them to others. With
+    `only_lines` there are no types and variables.
+    """
+
+    def __init__(
+        self,
+        module: ir.Module,
+        main: Source,
+        prefixes: Sequence[tuple[str, str]],
+        *,
+        only_lines: bool,
+    ) -> None:
+        self._module, self._prefixes = module, prefixes
         self._files: dict[str, ir.DIValue] = {}
         kind = "DebugDirectivesOnly" if only_lines else "FullDebug"
         self._unit = module.add_debug_info(
@@ -34,28 +52,42 @@ class DebugInfo:
         module.add_named_metadata("llvm.dbg.cu", self._unit)
         add_module_flag(module, 2, "Debug Info Version", 3)
         add_module_flag(module, 7, "Dwarf Version", 5)
-        self._type = module.add_debug_info(
-            "DISubroutineType", {"types": module.add_metadata([None])}
-        )
+        self._types = DebugTypes(module)
+        self._only_lines = only_lines
 
     def _file(self, source: Source) -> ir.DIValue:
-        name = source.logical_name or source.name
+        name = mapped_name(source.logical_name or source.name, self._prefixes)
         if name not in self._files:
             self._files[name] = self._module.add_debug_info(
                 "DIFile", {"filename": _encodable(name), "directory": ""}
             )
         return self._files[name]
 
-    def function(self, plan: Plan) -> FunctionLines:
-        """The lines of a function, whose entry is at the line that defines the wrapper."""
-        line, file = plan.span.line, self._file(plan.span.source).get_reference()
+    def function(self, plan: Plan) -> FunctionInfo:
+        """The places and variables of a function; its entry is where the wrapper is defined."""
+        subprogram = DebugNode(self._module)
+        variables = None
+        if not self._only_lines:
+            variables = Variables(self._module, self._types, plan, subprogram, self._place)
+        subprogram.write(self._subprogram(plan, variables))
+        return FunctionInfo(self, subprogram, plan.span.source, variables)
+
+    def _subprogram(self, plan: Plan, variables: Variables | None) -> str:
+        flags = "DIFlagPrototyped" + (" | DIFlagNoReturn" * (plan.returns is Returns.NOTHING))
         words = [
-            f'file: {file}, line: {line}, name: "{plan.symbol}", scopeLine: {line}',
-            "spFlags: DISPFlagDefinition | DISPFlagOptimized",
-            f"type: {self._type.get_reference()}, unit: {self._unit.get_reference()}",
+            f'name: "{plan.symbol}", {self._place(plan.span)}, scopeLine: {plan.span.line}',
+            f"flags: {flags}, spFlags: DISPFlagDefinition | DISPFlagOptimized",
+            f"unit: {self._unit.get_reference()}",
         ]
-        subprogram = DebugNode(self._module, f"distinct !DISubprogram({', '.join(words)})")
-        return FunctionLines(self, subprogram, plan.span.source)
+        if variables is None:
+            words.append(f"type: {self._types.unknown_function()}")
+        else:
+            words.append(f"type: {self._types.function(plan)}, retainedNodes: {variables.nodes()}")
+        return f"distinct !DISubprogram({', '.join(words)})"
+
+    def _place(self, span: Span) -> str:
+        """File and line of a span, as nodes name them."""
+        return f"file: {self._file(span.source).get_reference()}, line: {span.line}"
 
     def part(self, subprogram: DebugNode, source: Source) -> DebugNode:
         """The part of a function that is in another file than its entry."""
@@ -70,22 +102,54 @@ class DebugInfo:
         return DebugNode(self._module, f"!DILocation({place})")
 
 
-class FunctionLines:
-    """Places of one function's instructions; `subprogram` is its entry."""
+class FunctionInfo:
+    """Places of one function's instructions, and its variables if any are wanted.
 
-    def __init__(self, info: DebugInfo, subprogram: DebugNode, source: Source) -> None:
-        self._info, self.subprogram = info, subprogram
+    `subprogram` is its entry.
+    """
+
+    def __init__(
+        self,
+        info: DebugInfo,
+        subprogram: DebugNode,
+        source: Source,
+        variables: Variables | None,
+    ) -> None:
+        self._info, self.subprogram, self.variables = info, subprogram, variables
         self._scopes = {source: subprogram}
-        self._locations: dict[Span, DebugNode] = {}
+        self._locations: dict[Span, Location] = {}
 
-    def at(self, span: Span) -> DebugNode:
+    def at(self, span: Span) -> Location:
         """The place of a span, which may be in another file than the wrapper."""
         if span not in self._locations:
-            source = span.source
-            if source not in self._scopes:
-                self._scopes[source] = self._info.part(self.subprogram, source)
-            self._locations[span] = self._info.location(self._scopes[source], span)
+            self._locations[span] = Location(self, span)
         return self._locations[span]
+
+    def location(self, span: Span) -> DebugNode:
+        """The node of a place."""
+        source = span.source
+        if source not in self._scopes:
+            self._scopes[source] = self._info.part(self.subprogram, source)
+        return self._info.location(self._scopes[source], span)
+
+
+class Location:
+    """The place of a span as a node that is made when it is first referred to.
+
+    No instruction comes of many values, such as constants; their places would cost time.
+    """
+
+    __slots__ = ("_function", "_reference", "_span")
+
+    def __init__(self, function: FunctionInfo, span: Span) -> None:
+        self._function, self._span = function, span
+        self._reference: str | None = None
+
+    def get_reference(self) -> str:
+        """How instructions refer to it."""
+        if self._reference is None:
+            self._reference = self._function.location(self._span).get_reference()
+        return self._reference
 
 
 def _encodable(name: str) -> str:

@@ -88,17 +88,43 @@ class DebugNode:
 
     __slots__ = ("_reference", "_text")
 
-    def __init__(self, module: ir.Module, text: str) -> None:
+    def __init__(self, module: ir.Module, text: str = "") -> None:
         self._reference = f"!{len(module.metadata)}"
-        self._text = f"{self._reference} = {text}"
+        self._text = text
         module.metadata.append(self)
+
+    def write(self, text: str) -> None:
+        """Sets the text of a node that others had to refer to before it was known."""
+        self._text = text
 
     def get_reference(self) -> str:
         """How others refer to it."""
         return self._reference
 
     def __str__(self) -> str:
+        return f"{self._reference} = {self._text}"
+
+
+class DebugValue:
+    """A record in a block: from here on a variable has a value. It is no instruction."""
+
+    __slots__ = ("_text",)
+
+    def __init__(
+        self, value: ir.Value, variable: DebugNode, expression: str, location: DebugNode
+    ) -> None:
+        operand = f"{value.type} {value.get_reference()}"
+        where = location.get_reference()
+        self._text = f"  #dbg_value({operand}, {variable.get_reference()}, {expression}, {where})"
+
+    def __str__(self) -> str:
         return self._text
+
+
+def add_debug_value(builder: ir.IRBuilder, record: DebugValue) -> None:
+    """Appends a record to the builder's block."""
+    builder.block.instructions.append(record)
+    builder.position_at_end(builder.block)
 
 
 def rolled_loop(module: ir.Module) -> DebugNode:

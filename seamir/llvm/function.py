@@ -101,6 +101,8 @@ class FunctionWriter(InputWriter, DeliveryWriter):
         attempt.used.add_incoming(ir.Constant(I32, 0), before)
         if self._for_linking:  # linkers unroll loops, code generation does not
             attempt.loop = rolled_loop(self._module)
+        if self._variables is not None:
+            self._variables.show_granted(self._builder, attempt.used)
         return attempt
 
     def _call(self, state: dict[str, ir.Value]) -> dict[str, ir.Value]:
@@ -122,7 +124,7 @@ class FunctionWriter(InputWriter, DeliveryWriter):
         if not assembly.edges:
             value = self._builder.call(code, inputs)
             self._collect_parked(value)
-            return self._unpack(value, assembly, assembly.outputs)
+            return self._show_results(self._unpack(value, assembly, assembly.outputs))
         completed = self._block("completed")
         edges = {edge: self._block(edge) for edge in assembly.edges}
         value = add_call_branch(
@@ -137,14 +139,20 @@ class FunctionWriter(InputWriter, DeliveryWriter):
         self._builder.position_at_end(completed)
         self._at(self._plan.span)
         self._collect_parked(value)
-        needed = self._plan.needed
-        return self._unpack(value, assembly, [r for r in assembly.outputs if r in needed])
+        needed = [name for name in assembly.outputs if name in self._plan.needed]
+        return self._show_results(self._unpack(value, assembly, needed))
+
+    def _show_results(self, results: dict[str, ir.Value]) -> dict[str, ir.Value]:
+        if self._variables is not None:
+            self._variables.show_results(self._builder, results)
+        return results
 
     def _collect_parked(self, value: ir.Value) -> None:
         """From here on, pointers are read from the registers they were parked in."""
         for name, register in self._assembly.parked.items():
             whole = self._unpack(value, self._assembly, [register])[register]
             self._arguments[name] = self._builder.inttoptr(whole, POINTER)
+            self._show_argument(name, self._arguments[name])
 
     def _unpack(
         self, value: ir.Value, assembly: CallAssembly, registers: Sequence[str]
@@ -165,16 +173,21 @@ class FunctionWriter(InputWriter, DeliveryWriter):
 
     def _edge(self, edge: str, value: ir.Value) -> None:
         edges = self._plan.edges
-        self._at(self._plan.span)
-        self._collect_parked(value)
         if edge == "carry":
             assert edges.carry is not None
+            self._at(edges.carry.span)
+            self._collect_parked(value)
             self._action(edges.carry, None)
             return
+        faults = [action for _, action in edges.vectors] + ([edges.fault] if edges.fault else [])
+        self._at(faults[0].span)
+        self._collect_parked(value)
         trap_number = self._unpack(value, self._assembly, ["rax"])["rax"]
         if len(self._assembly.outputs) == 1:
             # LLVM 22 loses the only result of a callbr beyond the block it jumps to: use it here.
             trap_number = self._builder.and_(trap_number, ir.Constant(I64, 0xFF))
+        if self._variables is not None:
+            self._variables.show_vector(self._builder, trap_number)
         for vector, action in edges.vectors:
             self._at(action.span)
             is_it = self._builder.icmp_unsigned("==", trap_number, ir.Constant(I64, vector))
@@ -184,6 +197,7 @@ class FunctionWriter(InputWriter, DeliveryWriter):
             self._action(action, trap_number)
             self._builder.position_at_end(others)
         if edges.fault is None:
+            self._at(self._plan.span)
             self._trap()
         else:
             self._action(edges.fault, trap_number)
@@ -205,6 +219,9 @@ class FunctionWriter(InputWriter, DeliveryWriter):
         if value is None:
             self._trap()
         else:
+            self._at(
+                self._plan.span
+            )  # LLVM merges returns, and those of two lines into one of none
             self._return(value, None)
 
     def _write_failed(self) -> None:

@@ -27,12 +27,13 @@ class Writer:
         plan: Plan,
         target: Target,
         attributes: AttributeGroup,
-        lines: DebugInfo | None,
+        debug: DebugInfo | None,
         externals: dict[str, ir.Function],
         for_linking: bool,
     ) -> None:
         self._module, self._plan, self._target = module, plan, target
-        self._lines = lines.function(plan) if lines else None
+        self._lines = debug.function(plan) if debug else None
+        self._variables = self._lines.variables if self._lines else None
         self._externals, self._for_linking = externals, for_linking
         inlinable = for_linking and inlining_obstacle(plan) is None
         self._assembly = call_assembly(plan, target, inlinable=inlinable)
@@ -63,6 +64,8 @@ class Writer:
         self._failures: list[tuple[ir.Value, ir.Block, dict[str, ir.Value]]] = []
         self._failed: ir.Block | None = None
         self._at(plan.span)
+        for name, argument in self._arguments.items():
+            self._show_argument(name, argument)
 
     # -- small helpers
 
@@ -70,6 +73,11 @@ class Writer:
         """Instructions from here on belong to that place."""
         if self._lines is not None:
             self._builder.debug_metadata = self._lines.at(span)
+
+    def _show_argument(self, name: str, value: ir.Value) -> None:
+        """From here on debuggers find an argument in this value."""
+        if self._variables is not None:
+            self._variables.show_argument(self._builder, name, value)
 
     def _block(self, name: str) -> ir.Block:
         return self._function.append_basic_block(name)
@@ -106,17 +114,19 @@ class Writer:
     def _fail(self, status: ir.Value) -> None:
         """Goes to the block that returns from a call that did not complete."""
         if isinstance(status, ir.Constant):
-            self._mark_line()
+            status = self._placed(status)
         if self._failed is None:
             self._failed = self._block("failed")
         self._failures.append((status, self._builder.block, dict(self._arguments)))
+        self._at(self._plan.span)  # LLVM may let several ways share the jump
         self._builder.branch(self._failed)
 
-    def _mark_line(self) -> None:
-        """Begins the block with assembly of no instructions, to give the block its line.
+    def _placed(self, constant: ir.Constant) -> ir.Value:
+        """The constant, put into a register here by assembly of no instructions.
 
-        LLVM gives no line to a constant that only a later block uses; it inherits this one. That
-        is done without line information too, which is never to change the code.
+        LLVM gives no line to a constant, and loads it where it likes. So it is loaded first in the
+        block and gets this line. That is done without line information too, which is never to
+        change the code.
         """
-        empty = ir.InlineAsm(ir.FunctionType(ir.VoidType(), []), "", "", side_effect=True)
-        self._builder.call(empty, [])
+        through = ir.FunctionType(I64, [I64])
+        return self._builder.call(ir.InlineAsm(through, "", "=r,0", side_effect=True), [constant])

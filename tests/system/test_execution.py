@@ -7,7 +7,6 @@ manifest says, and what the machine code does.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from descriptions import DESCRIPTIONS, HARD, LIBRARY, program_of
 from documented_examples import WHOLE
 from execution import LONG, Scenario, make_scenario, play, scenarios
 from manifest_oracle import predict
@@ -28,20 +28,7 @@ from seamir.emulate.machine import Machine
 from seamir.emulate.script import Completed, Memory
 from seamir.ir.leaf import Bound, Delivery, Plan, Refusal, Returns, ReturnValue, Trap
 from seamir.model.expressions import Binary, Constant, Expression
-from seamir.syntax.files import library_folder
 
-TESTS = Path(__file__).parents[1]
-HARD = str(TESTS / "data" / "execution.seam")
-LIBRARY = tuple(
-    f"tdx/{path.name}"
-    for path in sorted((library_folder() / "tdx").glob("*.seam"))
-    if re.search(r"^(leaf|wrapper) ", path.read_text(), re.MULTILINE)
-)
-DESCRIPTIONS = (
-    *LIBRARY,
-    HARD,
-    *sorted(str(path) for path in TESTS.glob("golden/*/input.seam")),
-)
 TARGETS = (
     ("linux-kernel",),
     ("linux-user",),
@@ -53,22 +40,6 @@ ONCE = ("freestanding", "+kernel-model", "+fixup", "+ibt")
 GOLDEN_TARGETS = (TARGETS[0], TARGETS[1], ("uefi",))
 FRAMES = ("linux-kernel", "+frame-pointer")
 DELIVERIES = ("pointers", "struct", "register")
-
-
-def program_of(name: str) -> seamir.Program:
-    """A description loaded as its golden case says; others may call what they call."""
-    if name == HARD:
-        return seamir.load(name, allow_calls=["helper", "panic", "oops"])
-    if name in LIBRARY:
-        return seamir.load(name, allow_calls=["kvm_spurious_fault"])
-    options = Path(name).with_name("options.json")
-    said: dict[str, Any] = json.loads(options.read_text()) if options.exists() else {}
-    known = ("conduits", "leaves", "allow_calls", "allow_instructions")
-    return seamir.load(
-        name,
-        include=[str(TESTS / "golden" / "include")],
-        **{key: said[key] for key in known if key in said},
-    )
 
 
 @cache

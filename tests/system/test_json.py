@@ -278,5 +278,6 @@ def test_version(folder: Path) -> None:
     assert words == (
         f"seamir {versions['seamir']}\nLLVM {versions['llvm']} in llvmlite {versions['llvmlite']}\n"
         f"Python {versions['python']}\n"
+        f"library {versions['library']}\n"
     )
     assert data("--version", cwd=folder) == {"seamir": versions["seamir"]}
