@@ -73,6 +73,7 @@ def debugging(function: Function) -> Function:
     without = click.option("--no-debug", is_flag=True, help="Leave out debug data.")
     return without(mapping(function))
 
+
 naming = click.argument("names", metavar="FILE...", nargs=-1, required=True, shell_complete=a_file)
 
 choosing = click.option(
