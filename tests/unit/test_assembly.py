@@ -39,6 +39,14 @@ def assemble(text: str, folder: Path, command: tuple[str, ...] = ("as",)) -> Obj
     return read_object(made.read_bytes())
 
 
+def assembler(target: str) -> tuple[str, ...]:
+    """GNU as for the target's objects; skips the test, with the reason, if it is missing."""
+    command = "as" if seamir.TARGETS[target].is_elf else COFF_ASSEMBLER
+    if shutil.which(command) is None:
+        pytest.skip(f"{command} is not installed")
+    return (command,)
+
+
 def facts(contents: ObjectFile, fixup_section: str) -> list[object]:
     """What two objects of the same code have in common."""
     functions = [
@@ -65,15 +73,13 @@ def text_of(description: str, name: str = "text.seam") -> str:
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", [*case_names(), HOST])
 def test_as_makes_the_code_of_the_object(name: str, target: str, tmp_path: Path) -> None:
-    command = "as" if seamir.TARGETS[target].is_elf else COFF_ASSEMBLER
-    if shutil.which(command) is None:
-        pytest.skip(f"{command} is not installed")
+    command = assembler(target)
     codes = []
     for debug in (True, False):
         result = compiled(name, target, debug)
         section = result.target.fixup_section
         wanted = facts(result.object_file, section)
-        assert facts(assemble(result.outputs["asm"].text, tmp_path, (command,)), section) == wanted
+        assert facts(assemble(result.outputs["asm"].text, tmp_path, command), section) == wanted
         codes.append(wanted)
     assert codes[0] == codes[1], "debug data changes code"
 
@@ -88,7 +94,7 @@ def test_gcc_takes_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["page_remove_retry", "edges", HOST])
 def test_as_makes_the_same_line_table(name: str, target: str, tmp_path: Path) -> None:
     result = compiled(name, target, debug=True)
-    made = assemble(result.outputs["asm"].text, tmp_path)
+    made = assemble(result.outputs["asm"].text, tmp_path, assembler(target))
     for function, wanted in zip(made.functions, result.object_file.functions, strict=True):
         # Where one begins may differ by a constant, which is before or after a variable changes.
         lines = [(entry.file, entry.line) for entry in function.lines]
