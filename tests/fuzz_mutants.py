@@ -84,7 +84,7 @@ class Trial:
         path.write_bytes(self._mutant.data)
         self._tally.mutants += 1
         try:
-            status, text = self._command("check", str(path), "--format", "json")
+            status, text = self._command("check", str(path), "--json")
             if status == 1:
                 self._tally.codes.update(entry["code"] for entry in self._entries(text))
                 return

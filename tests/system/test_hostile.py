@@ -179,7 +179,7 @@ def test_what_is_large_but_right(tmp_path: Path, name: str) -> None:
 def test_what_is_wrong(tmp_path: Path, name: str) -> None:
     codes, make = WRONG[name]
     write(tmp_path, "wrong.seam", make())
-    found = json.loads(limited(tmp_path, "check", "wrong.seam", "--format", "json", status=1))
+    found = json.loads(limited(tmp_path, "check", "wrong.seam", "--json", status=1))
     errors = [entry for entry in found if entry["severity"] == "error"]
     assert {entry["code"] for entry in errors} == codes
     assert all(entry["place"]["file"] == "wrong.seam" for entry in errors)
@@ -196,7 +196,7 @@ def test_imports_of_imports(tmp_path: Path) -> None:
     write(tmp_path, "fan.seam", f"{fan}{CONDUIT}leaf L = 1 via c () {{ rcx = A0 + A{count - 1}; }}")
     limited(tmp_path, "compile", "fan.seam", status=0)
     write(tmp_path, f"net{count - 1}.seam", 'import "fan.seam";')
-    text = limited(tmp_path, "check", "fan.seam", "--format", "json", status=1)
+    text = limited(tmp_path, "check", "fan.seam", "--json", status=1)
     assert {entry["code"] for entry in json.loads(text)} == {"E0110"}
 
 
@@ -205,5 +205,5 @@ def test_a_file_that_is_too_large(tmp_path: Path) -> None:
         stream.truncate(1 << 40)  # a hole
     write(tmp_path, "main.seam", 'import "large.seam";')
     for name in ("large.seam", "main.seam"):
-        text = limited(tmp_path, "check", name, "--format", "json", status=1)
+        text = limited(tmp_path, "check", name, "--json", status=1)
         assert [entry["code"] for entry in json.loads(text)] == ["E0103"]

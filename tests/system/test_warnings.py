@@ -11,7 +11,7 @@ from command_line import environment, write
 
 COMMANDS = {
     "compile": "compile leaves.seam --emit obj,asm,llvm-ir,header,manifest,docs --depfile d",
-    "check": "check leaves.seam --format json",
+    "check": "check leaves.seam --json",
     "list": "list leaves.seam --json",
     "explain": "explain leaves.seam TEST.REMOVE",
     "explain code": "explain E0304",
