@@ -38,7 +38,7 @@ _VALUES: Rows = [
 ]
 _OUTCOMES: Rows = [
     ("STATUS", "the call completes with it: NAME, NAME(OPERAND), or a number"),
-    ("STATUS{rcx=1, out=5}", "and with these registers, or outputs by their names"),
+    ("STATUS{rcx=1, out=5}", "and with these registers, outputs, or fields as out.level=1"),
     ("completed", "the same with a status that means success, or without statuses"),
     ("refused=VALUE", "the instruction comes back, with a value where a refusal shows"),
     ("carry", "the instruction fails with the carry flag set"),
