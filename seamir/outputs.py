@@ -72,7 +72,7 @@ def _assembly(context: EmitContext) -> bytes:
     from seamir.emit.assembly import annotate
     from seamir.llvm.emit import emit_assembly
 
-    text = emit_assembly(context.module("lines" if context.debug else "none"), context.target)
+    text = emit_assembly(context.module("directives" if context.debug else "none"), context.target)
     return annotate(text, context.plans, context.target, context.prefixes).encode("utf-8")
 
 

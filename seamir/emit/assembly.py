@@ -64,7 +64,7 @@ class _Annotator:
 
     def run(self, text: str) -> str:
         text = _COFF_SYMBOL.sub(r"\1\2\3\4", text)  # on one line, as compilers for COFF have it
-        lines = _join_bytes(_place_all(text.split("\n")), self._plans)
+        lines = _join_bytes(_begin_at_bytes(_replace_line_0(text.split("\n"))), self._plans)
         self._used = {
             name for line in lines for name in _TEMPORARY.findall(line) if line != f"{name}:"
         }
@@ -167,7 +167,7 @@ def _unquote(text: str) -> bytes:
     return _ESCAPED.sub(replaced, text.encode("ascii"))
 
 
-def _place_all(lines: Sequence[str]) -> list[str]:
+def _replace_line_0(lines: Sequence[str]) -> list[str]:
     """The lines with a place for every instruction, as llvm/linetable.py has it for objects."""
     result: list[str] = []
     following: int | None = None  # of the place after the present line, in the same function
@@ -184,6 +184,26 @@ def _place_all(lines: Sequence[str]) -> list[str]:
             result.append(result.pop(following))
             following = len(result) - 1
     return result[::-1]
+
+
+def _begin_at_bytes(lines: Sequence[str]) -> list[str]:
+    """The lines with a `.loc` twice where it is for an instruction of `.byte`.
+
+    GNU as lets a place begin at the next mnemonic, which `.byte` is not, or at the next `.loc`.
+    """
+    result: list[str] = []
+    waiting: str | None = None  # the place that has not begun
+    for line in lines:
+        location = _LOCATION.match(line)
+        if location:
+            waiting = location.group()
+        elif line.startswith("\t.byte\t") and waiting is not None:
+            result.append(waiting)
+            waiting = None
+        elif re.match(r"\t[a-z]", line):
+            waiting = None
+        result.append(line)
+    return result
 
 
 def _join_bytes(lines: Sequence[str], plans: dict[str, Plan]) -> list[str]:

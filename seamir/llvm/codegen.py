@@ -33,9 +33,9 @@ def emit_module(
 ) -> str:
     """The text of an LLVM module with one function a plan.
 
-    `debug` is "full", "lines" (for assembly: directives only) or "none"; `prefixes` map names of
-    files in it, see `mapped_name`. A module `for_linking` is to be linked with those of callers,
-    so that wrappers can be inlined.
+    `debug` is "full", "directives" (the same for assembly, with no sections) or "none";
+    `prefixes` map names of files in it, see `mapped_name`. A module `for_linking` is to be linked
+    with those of callers, so that wrappers can be inlined.
     """
     name = escape(main.logical_name or main.name)
     module = ir.Module(name=name, context=ir.Context())
@@ -51,7 +51,7 @@ def emit_module(
         add_module_flag(module, 8, "PIC Level", 2)
     info = None
     if debug != "none":
-        info = DebugInfo(module, main, prefixes, only_lines=debug == "lines")
+        info = DebugInfo(module, main, prefixes, only_directives=debug == "directives")
     without_frame = switch_features(target, ["-frame-pointer"])
     groups = [
         AttributeGroup(number, function_attributes(kind, scrub=scrub))

@@ -22,7 +22,8 @@ class DebugInfo:
     """Makes LLVM's debug metadata for one module.
 
     Names of files are logical, so relative, unless `prefixes` map them to others. With
-    `only_lines` there are no types and variables.
+    `only_directives` LLVM prints `.file` and `.loc` and no debug sections. Variables are there all
+    the same: where one changes, LLVM ends a line, so without them the line table would be another.
     """
 
     def __init__(
@@ -31,11 +32,11 @@ class DebugInfo:
         main: Source,
         prefixes: Sequence[tuple[str, str]],
         *,
-        only_lines: bool,
+        only_directives: bool,
     ) -> None:
         self._module, self._prefixes = module, prefixes
         self._files: dict[str, ir.DIValue] = {}
-        kind = "DebugDirectivesOnly" if only_lines else "FullDebug"
+        kind = "DebugDirectivesOnly" if only_directives else "FullDebug"
         self._unit = module.add_debug_info(
             "DICompileUnit",
             {
@@ -53,7 +54,6 @@ class DebugInfo:
         add_module_flag(module, 2, "Debug Info Version", 3)
         add_module_flag(module, 7, "Dwarf Version", 5)
         self._types = DebugTypes(module)
-        self._only_lines = only_lines
 
     def _file(self, source: Source) -> ir.DIValue:
         name = mapped_name(source.logical_name or source.name, self._prefixes)
@@ -66,23 +66,18 @@ class DebugInfo:
     def function(self, plan: Plan) -> FunctionInfo:
         """The places and variables of a function; its entry is where the wrapper is defined."""
         subprogram = DebugNode(self._module)
-        variables = None
-        if not self._only_lines:
-            variables = Variables(self._module, self._types, plan, subprogram, self._place)
+        variables = Variables(self._module, self._types, plan, subprogram, self._place)
         subprogram.write(self._subprogram(plan, variables))
         return FunctionInfo(self, subprogram, plan.span.source, variables)
 
-    def _subprogram(self, plan: Plan, variables: Variables | None) -> str:
+    def _subprogram(self, plan: Plan, variables: Variables) -> str:
         flags = "DIFlagPrototyped" + (" | DIFlagNoReturn" * (plan.returns is Returns.NOTHING))
         words = [
             f'name: "{plan.symbol}", {self._place(plan.span)}, scopeLine: {plan.span.line}',
             f"flags: {flags}, spFlags: DISPFlagDefinition | DISPFlagOptimized",
             f"unit: {self._unit.get_reference()}",
+            f"type: {self._types.function(plan)}, retainedNodes: {variables.nodes()}",
         ]
-        if variables is None:
-            words.append(f"type: {self._types.unknown_function()}")
-        else:
-            words.append(f"type: {self._types.function(plan)}, retainedNodes: {variables.nodes()}")
         return f"distinct !DISubprogram({', '.join(words)})"
 
     def _place(self, span: Span) -> str:
@@ -103,17 +98,14 @@ class DebugInfo:
 
 
 class FunctionInfo:
-    """Places of one function's instructions, and its variables if any are wanted.
-
-    `subprogram` is its entry.
-    """
+    """Places of one function's instructions, and its variables; `subprogram` is its entry."""
 
     def __init__(
         self,
         info: DebugInfo,
         subprogram: DebugNode,
         source: Source,
-        variables: Variables | None,
+        variables: Variables,
     ) -> None:
         self._info, self.subprogram, self.variables = info, subprogram, variables
         self._scopes = {source: subprogram}

@@ -39,10 +39,6 @@ class DebugTypes:
         types = [self._returned(plan), *(self.argument(plan, a) for a in plan.arguments)]
         return self._node(f"!DISubroutineType(types: {self.list_of(types)})")
 
-    def unknown_function(self) -> str:
-        """The type of a function of which nothing is said."""
-        return self._node(f"!DISubroutineType(types: {self.list_of(['null'])})")
-
     def argument(self, plan: Plan, argument: Argument) -> str:
         """The type of an argument, arrays as pointers to their first element."""
         if argument.kind is ArgumentKind.VALUE:

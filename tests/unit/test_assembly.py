@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from descriptions import HARD, LIBRARY, program_of
 from golden_cases import case_names, compile_case
 
 import seamir
@@ -15,6 +16,7 @@ from seamir.objects.reading import read_object
 TARGETS = ("linux-kernel", "linux-user", "freestanding", "uefi")
 COFF_ASSEMBLER = "x86_64-w64-mingw32-as"
 HOST = "tdx/host.seam"
+WHOLE = (*LIBRARY, HARD)
 TYPES = """
 statuses s { success bits [63:62] == 0; OK = 0; LOST = 0x8000000000000000; }
 conduit c {
@@ -56,10 +58,15 @@ def facts(contents: ObjectFile, fixup_section: str) -> list[object]:
     return [functions, contents.fixups(fixup_section), contents.undefined_symbols]
 
 
+def lines(contents: ObjectFile) -> list[object]:
+    """Where in which function which line begins."""
+    return [(function.name, function.lines) for function in contents.functions]
+
+
 def compiled(name: str, target: str, debug: bool) -> seamir.Compilation:
-    if name != HOST:
+    if name not in WHOLE:
         return compile_case(name, target, ("obj", "asm"), debug)
-    return seamir.compile(seamir.load(HOST), target=target, emit=("obj", "asm"), debug=debug)
+    return seamir.compile(program_of(name), target=target, emit=("obj", "asm"), debug=debug)
 
 
 def text_of(description: str, name: str = "text.seam") -> str:
@@ -71,15 +78,18 @@ def text_of(description: str, name: str = "text.seam") -> str:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("name", [*case_names(), HOST])
-def test_as_makes_the_code_of_the_object(name: str, target: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [*case_names(), *WHOLE], ids=lambda name: Path(name).name)
+def test_as_makes_the_code_and_lines_of_the_object(name: str, target: str, tmp_path: Path) -> None:
     command = assembler(target)
     codes = []
     for debug in (True, False):
         result = compiled(name, target, debug)
         section = result.target.fixup_section
         wanted = facts(result.object_file, section)
-        assert facts(assemble(result.outputs["asm"].text, tmp_path, command), section) == wanted
+        made = assemble(result.outputs["asm"].text, tmp_path, command)
+        assert facts(made, section) == wanted
+        assert lines(made) == lines(result.object_file)
+        assert any(function.lines for function in made.functions) == debug
         codes.append(wanted)
     assert codes[0] == codes[1], "debug data changes code"
 
@@ -88,17 +98,6 @@ def test_gcc_takes_it(tmp_path: Path) -> None:
     result = compiled("page_remove", "linux-kernel", debug=True)
     made = assemble(result.outputs["asm"].text, tmp_path, ("gcc", "-c"))
     assert facts(made, "__ex_table") == facts(result.object_file, "__ex_table")
-
-
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("name", ["page_remove_retry", "edges", HOST])
-def test_as_makes_the_same_line_table(name: str, target: str, tmp_path: Path) -> None:
-    result = compiled(name, target, debug=True)
-    made = assemble(result.outputs["asm"].text, tmp_path, assembler(target))
-    for function, wanted in zip(made.functions, result.object_file.functions, strict=True):
-        # Where one begins may differ by a constant, which is before or after a variable changes.
-        lines = [(entry.file, entry.line) for entry in function.lines]
-        assert lines == [(entry.file, entry.line) for entry in wanted.lines], function.name
 
 
 def test_the_object_is_named_after_its_description(tmp_path: Path) -> None:
