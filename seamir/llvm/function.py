@@ -219,9 +219,8 @@ class FunctionWriter(InputWriter, DeliveryWriter):
         if value is None:
             self._trap()
         else:
-            self._at(
-                self._plan.span
-            )  # LLVM merges returns, and those of two lines into one of none
+            # LLVM merges returns, and those of two lines into one of none.
+            self._at(self._plan.span)
             self._return(value, None)
 
     def _write_failed(self) -> None:
