@@ -68,7 +68,8 @@ def debugging(function: Function) -> Function:
         multiple=True,
         metavar="OLD=NEW",
         callback=prefixes,
-        help="In debug data, begin file names with NEW instead of OLD; may be repeated.",
+        help="In debug data, begin file names with NEW instead of OLD (empty: all names). May be "
+        "repeated; the last one that fits counts.",
     )
     without = click.option("--no-debug", is_flag=True, help="Leave out debug data.")
     return without(mapping(function))
