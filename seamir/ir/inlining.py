@@ -5,8 +5,8 @@ Only a caller of its own kind is thought of: one that is compiled for the same t
 
 from __future__ import annotations
 
+from seamir.ir.flag import uses_rbp
 from seamir.ir.leaf import Plan
-from seamir.model.registers import REGISTERS
 
 
 def inlining_obstacle(plan: Plan) -> str | None:
@@ -15,13 +15,8 @@ def inlining_obstacle(plan: Plan) -> str | None:
         return "scrub"  # registers are cleared where a function returns
     if plan.section != ".text":
         return "noinstr"  # a caller has a section of its own, and may be instrumented
-    if "rbp" in plan.destroyed or plan.load("rbp") is not None or _carry_may_take_rbp(plan):
+    if uses_rbp(plan):
         return "rbp"  # a caller may have its frame pointer there
     if plan.destroys_simd:
         return "simd"  # a caller may have more vector registers than assembly can name
     return None
-
-
-def _carry_may_take_rbp(plan: Plan) -> bool:
-    """Whether the carry flag is returned and the call changes every other register."""
-    return plan.returns_carry and not REGISTERS.keys() - plan.destroyed - {"rsp", "rbp"}

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from llvmlite import ir
 
+from seamir.ir.flag import uses_rbp
 from seamir.ir.inlining import inlining_obstacle
 from seamir.ir.leaf import Plan
-from seamir.llvm.constraints import escape, flag_takes_rbp
+from seamir.llvm.constraints import escape
 from seamir.llvm.debuginfo import DebugInfo
 from seamir.llvm.extensions import AttributeGroup, add_module_flag, module_text
 from seamir.llvm.function import FunctionWriter
@@ -64,7 +65,7 @@ def emit_module(
     externals: dict[str, ir.Function] = {}
     for plan in plans:
         # LLVM loses a value in RBP while RBP is the frame pointer.
-        group = groups[_uses_rbp(plan) + 2 * plan.scrub]
+        group = groups[uses_rbp(plan) + 2 * plan.scrub]
         if for_linking and inlining_obstacle(plan) is None:
             group = inlinable
         FunctionWriter(module, plan, target, group, info, externals, for_linking).write()
@@ -120,7 +121,3 @@ def inlinable_attributes(target: Target) -> list[str]:
     if features:
         attributes.append(f'"target-features"="{",".join(features)}"')
     return attributes
-
-
-def _uses_rbp(plan: Plan) -> bool:
-    return "rbp" in plan.destroyed or plan.load("rbp") is not None or flag_takes_rbp(plan)

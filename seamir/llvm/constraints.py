@@ -7,16 +7,13 @@ on operands it cannot place.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 
+from seamir.ir.flag import flag_register, vector_register
 from seamir.ir.leaf import Plan
-from seamir.llvm.parking import PARKING, park, vector_register
+from seamir.llvm.parking import park
 from seamir.model.registers import ABI_ORDER, CARRY_FLAG, REGISTERS
 from seamir.targets import Target
-
-# Registers of which LLVM may find none for the carry flag, though the call leaves them alone.
-FEW = 3
 
 # What LLVM's text has no letter for between quotes.
 _SPECIAL = re.compile(r'[^ -~]|["\\]')
@@ -56,7 +53,7 @@ def call_assembly(plan: Plan, target: Target, *, inlinable: bool = False) -> Cal
     outputs = tuple(sorted(results, key=lambda name: ABI_ORDER[name]))
     flag = None
     if plan.returns_carry:
-        flag = _flag_register(plan, parked.values())
+        flag = flag_register(plan, parked.values())
         outputs = (*(name for name in outputs if name != flag), CARRY_FLAG)
     clobbers = sorted(plan.destroyed - results - {flag}, key=lambda name: REGISTERS[name].number)
     edges = []
@@ -77,32 +74,6 @@ def call_assembly(plan: Plan, target: Target, *, inlinable: bool = False) -> Cal
     labels = {edge: f"${{{first_label + index}:l}}" for index, edge in enumerate(edges)}
     text = _text(plan, target, labels, outputs)
     return CallAssembly(text, ",".join(parts), outputs, inputs, tuple(edges), parked)
-
-
-def flag_takes_rbp(plan: Plan) -> bool:
-    """Whether the carry flag goes to RBP: every other register has a purpose."""
-    is_free = not plan.returns_carry or bool(_registers_left(plan))
-    return not is_free and _flag_register(plan, ()) is None
-
-
-def _flag_register(plan: Plan, parked: Collection[str]) -> str | None:
-    """The register that the carry flag is moved into; None leaves the choice to LLVM.
-
-    LLVM chooses among registers that the call leaves alone, and ends the process if it finds
-    none, as it may where only one or two are left. Then it is one of those; and if there is none,
-    one that comes back with nothing that anybody uses.
-    """
-    left = _registers_left(plan) - set(parked)
-    if len(left) > FEW:
-        return None
-    loaded = {load.register for load in plan.loads}
-    choices = left - loaded or left or plan.destroyed - plan.needed - vector_register(plan)
-    return next((name for name in (*PARKING, *REGISTERS) if name in choices), None)
-
-
-def _registers_left(plan: Plan) -> set[str]:
-    """The registers, RBP apart, that the call does not change."""
-    return REGISTERS.keys() - plan.destroyed - vector_register(plan) - {"rsp", "rbp"}
 
 
 def _text(plan: Plan, target: Target, labels: dict[str, str], outputs: tuple[str, ...]) -> str:

@@ -12,12 +12,9 @@ from functools import lru_cache
 from itertools import permutations
 
 from seamir.conventions import Convention
+from seamir.ir.flag import FEW, SCRATCH, registers_left
 from seamir.ir.leaf import Plan
 from seamir.model.expressions import ParameterValue
-from seamir.model.registers import REGISTERS
-
-# The order in which registers are tried that callers do not expect back.
-PARKING = ("rsi", "rdi", "r8", "r9", "r10", "r11", "rcx", "rdx")
 
 _MOST_PARKED = 3
 
@@ -35,11 +32,10 @@ def park(
     """
     arrivals = dict(zip((a.name for a in plan.arguments), convention.arguments, strict=False))
     moves = tuple((load.register, _arrival(plan, load.register, arrivals)) for load in plan.loads)
-    used = plan.destroyed | {load.register for load in plan.loads} | vector_register(plan)
-    spare = REGISTERS.keys() - used - {"rsp", "rbp"}
-    if inlinable or plan.again or (plan.returns_carry and len(spare) <= _MOST_PARKED):
+    spare = registers_left(plan) - {load.register for load in plan.loads}
+    if inlinable or plan.again or (plan.returns_carry and len(spare) <= FEW):
         return {}, tuple(register for register, _ in moves)
-    free = tuple(name for name in PARKING if name not in used | convention.preserved)
+    free = tuple(name for name in SCRATCH if name in spare - convention.preserved)
     # Only what is stored through afterwards has to wait.
     written = {delivery.argument for delivery in plan.deliveries}
     names = [argument.name for argument in plan.arguments if argument.name in written]
@@ -47,11 +43,6 @@ def park(
     parked = {name: place for name, place in zip(names, chosen, strict=True) if place is not None}
     waiting = tuple((place, arrivals.get(name)) for name, place in parked.items())
     return parked, _order(moves + waiting)[0]
-
-
-def vector_register(plan: Plan) -> set[str]:
-    """The register in which the fixup of a fault leaves the vector, whatever the call changes."""
-    return {"rax"} if plan.catches_faults else set()
 
 
 def _arrival(plan: Plan, register: str, arrivals: dict[str, str]) -> str | None:

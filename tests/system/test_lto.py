@@ -65,11 +65,34 @@ leaf TEST.SCRUB = 5 via seamcall (tdr: hpa) -> (secret: u64 = r8) { rcx = tdr; s
 leaf TEST.NOINSTR = 6 via seamcall (tdr: hpa) { rcx = tdr; noinstr; }
 leaf TEST.RBP = 7 via seamcall (word: u64) { rbp = word; allow rbp; }
 leaf TEST.SIMD = 8 via seamcall (tdr: hpa) { rcx = tdr; clobbers simd; }
+
+// Nothing but RAX is left for the carry flag, and a fault that is caught changes that.
+conduit crowded {
+    instruction seamcall "66 0f 01 cf";
+    status none;
+    clobbers rcx, rdx, rbx, rsi, rdi, r8..r15, memory;
+    on fault trap;
+}
+leaf TEST.FLAG_RBP via crowded (word: u64)
+    -> (words: u64[13] = {rcx, rdx, rbx, rsi, rdi, r8..r15}, cf: bool = carry)
+{
+    rcx = word;
+    preserves rbp;
+    deliver struct;
+}
+leaf TEST.FLAG_R15 via crowded (word: u64)
+    -> (words: u64[12] = {rcx, rdx, rbx, rsi, rdi, r8..r14}, cf: bool = carry)
+{
+    rcx = word;
+    preserves rbp;
+    deliver struct;
+}
 """
 OBSTACLES = {
     "test_scrub": "scrub",
     "test_noinstr": "noinstr",
     "test_rbp": "rbp",
+    "test_flag_rbp": "rbp",
     "test_simd": "simd",
 }
 
@@ -168,6 +191,8 @@ def test_which_wrappers_are_only_called() -> None:
         wanted = {symbol: OBSTACLES.get(symbol) for symbol in said}
         if target != "linux-kernel":  # which alone has a section for noinstr
             wanted["test_noinstr"] = None
+        if target == "freestanding":  # no fault is caught, so RAX is left
+            wanted["test_flag_rbp"] = None
         assert said == wanted
 
 
