@@ -37,10 +37,11 @@ class EmitContext:
 
     @cached_property
     def object_code(self) -> bytes:
-        """The object, made once however many outputs need it."""
+        """The object with all lines in place, made once however many outputs need it."""
         from seamir.llvm.emit import emit_object
+        from seamir.objects.linetable import place_all
 
-        return emit_object(self.module("full" if self.debug else "none"), self.target)
+        return place_all(emit_object(self.module("full" if self.debug else "none"), self.target))
 
     @cached_property
     def costs(self) -> Mapping[str, Cost]:

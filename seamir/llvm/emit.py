@@ -12,7 +12,6 @@ from functools import cache
 from llvmlite import binding as llvm
 
 from seamir.diagnostics import fail
-from seamir.llvm.linetable import place_all
 from seamir.targets import Target
 
 LLVM_MAJOR = 22  # what the code was tested with; others make other code or end the process
@@ -82,7 +81,7 @@ def emit_object(text: str, target: Target) -> bytes:
     with _LOCK:
         _initialize()
         module = _parse(text)
-        return place_all(bytes(_machine(target).emit_object(module)))
+        return bytes(_machine(target).emit_object(module))
 
 
 def emit_assembly(text: str, target: Target) -> str:

@@ -24,14 +24,9 @@ from seamir.objects.contents import (
     text_at,
 )
 from seamir.objects.lines import Lines
+from seamir.objects.sections import COFF_SYMBOL, CoffSection, coff_tables
 
-MACHINE = b"\x64\x86"  # IMAGE_FILE_MACHINE_AMD64, the first two bytes of a file
-
-_HEADER = struct.Struct("<HHIIIHH")
-_SECTION_HEADER = struct.Struct("<8sIIIIIIHHI")
-_SYMBOL = struct.Struct("<8sIhHBB")
 _RELOCATION = struct.Struct("<IIH")
-_LENGTH = struct.Struct("<I")  # of the string table, itself included
 _NO_DATA, _REMOVED, _DISCARDABLE = 0x80, 0x800, 0x0200_0000  # IMAGE_SCN_CNT_UNINITIALIZED_DATA...
 _MANY_RELOCATIONS = 0x0100_0000  # IMAGE_SCN_LNK_NRELOC_OVFL: the first one has their number
 _ALIGNMENT_SHIFT, _ALIGNMENT_MASK = 20, 0xF
@@ -98,16 +93,10 @@ class _Image:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        head = bytes_at(data, 0, _HEADER.size, "the COFF header")
-        _, count, _, table, symbols, optional, _ = _HEADER.unpack(head)
-        strings = table + symbols * _SYMBOL.size
-        size = _LENGTH.unpack(bytes_at(data, strings, _LENGTH.size, "the string table"))[0]
-        self._strings = bytes_at(data, strings, size, "the string table")
-        rows = bytes_at(
-            data, _HEADER.size + optional, count * _SECTION_HEADER.size, "the section table"
-        )
-        self.headers = tuple(self._header(row) for row in _SECTION_HEADER.iter_unpack(rows))
-        self.symbols = self._symbols(bytes_at(data, table, strings - table, "the symbol table"))
+        tables = coff_tables(data)
+        self._strings = tables.strings
+        self.headers = tuple(map(self._header, tables.sections))
+        self.symbols = self._symbols(tables.symbols)
         for header in self.headers:
             self._check_relocations(header)
 
@@ -143,31 +132,21 @@ class _Image:
         name = f"IMAGE_REL_AMD64_{_KIND_NAMES.get(kind, kind)}"
         return Relocation(offset - start, name, self.symbols[number].name, addend)
 
-    def _header(self, row: tuple[bytes, int, int, int, int, int, int, int, int, int]) -> _Header:
-        name, _, _, size, place, relocations, _, count, _, flags = row
-        text = self._name(name)
-        data = b"" if flags & _NO_DATA else bytes_at(self._data, place, size, text)
+    def _header(self, section: CoffSection) -> _Header:
+        name, size, offset, relocations, count, flags = section
+        data = b"" if flags & _NO_DATA else bytes_at(self._data, offset, size, name)
         if flags & _MANY_RELOCATIONS:
-            first = bytes_at(self._data, relocations, _RELOCATION.size, text)
+            first = bytes_at(self._data, relocations, _RELOCATION.size, name)
             count = _RELOCATION.unpack(first)[0]
         rows = bytes_at(
-            self._data, relocations, count * _RELOCATION.size, f"the relocations of {text}"
+            self._data, relocations, count * _RELOCATION.size, f"the relocations of {name}"
         )
         found = tuple(_RELOCATION.iter_unpack(rows))
-        return _Header(text, data, flags, found[1:] if flags & _MANY_RELOCATIONS else found)
-
-    def _name(self, field: bytes) -> str:
-        """A section's name: eight bytes, or a slash and where the string table has it."""
-        text = text_at(field + b"\0", 0, "a section")
-        if not text.startswith("/"):
-            return text
-        if not text[1:].isdecimal():
-            raise ObjectError(f"the name of section {text} is not in the string table")
-        return text_at(self._strings, int(text[1:]), f"section {text}")
+        return _Header(name, data, flags, found[1:] if flags & _MANY_RELOCATIONS else found)
 
     def _symbols(self, table: bytes) -> dict[int, _Symbol]:
         """Symbols by number; the numbers of auxiliary records are missing."""
-        found, number, rows = {}, 0, list(_SYMBOL.iter_unpack(table))
+        found, number, rows = {}, 0, list(COFF_SYMBOL.iter_unpack(table))
         while number < len(rows):
             name, value, section, kind, storage, auxiliary = rows[number]
             what = f"symbol {number}"

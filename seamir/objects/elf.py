@@ -23,13 +23,10 @@ from seamir.objects.contents import (
     text_at,
 )
 from seamir.objects.lines import Lines
+from seamir.objects.sections import elf_sections
 
-_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
-_SECTION_HEADER = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _RELOCATION = struct.Struct("<QIIq")
-_IDENTITY = b"\x7fELF\x02\x01\x01"  # 64-bit, little-endian, version 1
-_TYPE_RELOCATABLE, _MACHINE_X86_64 = 1, 62
 _SYMTAB, _STRTAB, _RELA, _NOBITS, _REL = 2, 3, 4, 8, 9
 _BOOKKEEPING = frozenset({0, _SYMTAB, _STRTAB, _RELA})  # section types that carry no content
 _SYMBOL_FUNCTION, _SYMBOL_SECTION = 2, 3
@@ -37,17 +34,6 @@ _FIRST_RESERVED_INDEX, _EXTENDED_INDEX = 0xFF00, 0xFFFF
 _R_64, _R_PC32, _R_32, _R_32S = 1, 2, 10, 11
 _KIND_NAMES = {n: name for name, n in ENUM_RELOC_TYPE_x64.items() if isinstance(n, int)}
 _FIXUP_ROW = struct.Struct("<iii")  # the type is a C int, as in the kernel
-
-
-class _Header(NamedTuple):
-    name: str
-    type: int
-    flags: int
-    offset: int
-    size: int
-    link: int
-    info: int
-    alignment: int
 
 
 class _Symbol(NamedTuple):
@@ -70,7 +56,7 @@ class _Image:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.headers = self._headers()
+        self.headers = elf_sections(data)
         self.symbols = self._symbols()
         self.relocations = self._relocations()
 
@@ -124,24 +110,6 @@ class _Image:
                 data[offset : offset + width] = value.to_bytes(width, "little")
             return bytes(data)
         return None
-
-    def _headers(self) -> tuple[_Header, ...]:
-        fields = _HEADER.unpack(bytes_at(self.data, 0, _HEADER.size, "the ELF header"))
-        if not fields[0].startswith(_IDENTITY):
-            raise ObjectError("not a 64-bit little-endian ELF file")
-        if fields[1:4] != (_TYPE_RELOCATABLE, _MACHINE_X86_64, 1):
-            raise ObjectError("not an x86-64 ELF relocatable object")
-        table_offset, entry_size, count, names_index = fields[6], *fields[11:14]
-        if entry_size != _SECTION_HEADER.size or not names_index < count:
-            raise ObjectError("the ELF header describes no section header table")
-        table = bytes_at(self.data, table_offset, count * entry_size, "the section header table")
-        rows = list(_SECTION_HEADER.iter_unpack(table))
-        offset, size = rows[names_index][4:6]
-        names = bytes_at(self.data, offset, size, "the section name table")
-        return tuple(
-            _Header(text_at(names, row[0], f"section {index}"), *row[1:3], *row[4:9])
-            for index, row in enumerate(rows)
-        )
 
     def _table(self, index: int, row: struct.Struct) -> bytes:
         content = self.content(index)

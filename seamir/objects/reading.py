@@ -1,8 +1,9 @@
 """Reading back an object, whichever format it has."""
 
-from seamir.objects.coff import MACHINE, read_coff
+from seamir.objects.coff import read_coff
 from seamir.objects.contents import ObjectFile
 from seamir.objects.elf import read_elf
+from seamir.objects.sections import COFF_MACHINE
 
 
 def read_object(data: bytes) -> ObjectFile:
@@ -10,4 +11,4 @@ def read_object(data: bytes) -> ObjectFile:
 
     Raises ObjectError, and nothing else, if it is none.
     """
-    return read_coff(data) if data.startswith(MACHINE) else read_elf(data)
+    return read_coff(data) if data.startswith(COFF_MACHINE) else read_elf(data)

@@ -15,6 +15,7 @@ from seamir.objects.coff import read_coff
 from seamir.objects.contents import LineEntry, ObjectError, ObjectFile, Relocation
 from seamir.objects.disassembly import listing
 from seamir.objects.reading import read_object
+from seamir.objects.sections import section_place
 from seamir.targets import select_target
 
 TEXT = """
@@ -107,6 +108,52 @@ def table_places(data: bytes, offset: int) -> list[int]:
     """Where a row of .pdata may begin: the function's place, relative to the image."""
     word = offset.to_bytes(4, "little")
     return [i for i in range(0, len(data) - 12, 4) if data[i : i + 4] == word]
+
+
+# -- names that the string table has
+
+
+def renamed(name: bytes, padding: int = 0) -> bytes:
+    """The object with `.debug_line` renamed; `padding` bytes lie before the last string."""
+    data = bytearray(data_of())
+    strings = strings_of(data)
+    index = [section.name for section in contents().sections].index(".debug_line")
+    struct.pack_into("8s", data, SECTIONS + 40 * index, name)
+    data += bytes(padding) + b".debug_line\0"
+    struct.pack_into("<I", data, strings, len(data) - strings)
+    return bytes(data)
+
+
+def last_string(padding: int) -> int:
+    """Where renamed() has its last string in the string table."""
+    return len(renamed(b"", padding)) - strings_of(data_of()) - len(b".debug_line\0")
+
+
+def strings_of(data: bytes | bytearray) -> int:
+    """Where the string table begins, after the symbols."""
+    _, _, _, symbols, symbol_count, _, _ = struct.unpack_from("<HHIIIHH", data)
+    return int(symbols + 18 * symbol_count)
+
+
+@pytest.mark.parametrize("padding", [0, 9_000_000, 10_000_000, 70_000_000])
+def test_section_names_of_any_place(padding: int) -> None:
+    """Places are decimal up to seven digits, and in base 64 beyond, as LLVM writes them."""
+    place = last_string(padding)
+    name = b"/%d" % place
+    if place > 9_999_999:
+        digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+        name = "".join(["//", *(digits[place >> 6 * i & 63] for i in range(5, -1, -1))]).encode()
+    data = renamed(name, padding)
+    found = read_coff(data)
+    assert [section.name for section in found.sections] == [s.name for s in contents().sections]
+    assert [f.lines for f in found.functions] == [f.lines for f in contents().functions]
+    assert section_place(data, ".debug_line") == section_place(data_of(), ".debug_line")
+
+
+@pytest.mark.parametrize("name", [b"/", b"//", b"//AAAAA", b"//AAAA-A", b"/12345x", b"/-1"])
+def test_section_names_that_tell_no_place(name: bytes) -> None:
+    with pytest.raises(ObjectError, match="is not in the string table"):
+        read_coff(renamed(name))
 
 
 # -- what is none

@@ -8,7 +8,7 @@ import pytest
 from llvmlite import binding as llvm
 
 from seamir.llvm import emit
-from seamir.llvm.linetable import place_all
+from seamir.objects.linetable import place_all
 from seamir.objects.reading import read_object
 
 # A constant that begins a block has no place of its own: the `or` of line 12 uses it.
@@ -112,7 +112,7 @@ def test_an_object_without_line_table_is_left_alone() -> None:
 
 
 def test_what_it_does_not_know_is_a_defect() -> None:
-    with pytest.raises(ValueError, match="neither an ELF nor a COFF object"):
+    with pytest.raises(ValueError, match="the ELF header extends past the end"):
         place_all(b"\xcf\xfa\xed\xfe")
     with pytest.raises(ValueError, match="a line table of DWARF 4"):
         place_all(made(version=4))

@@ -13,8 +13,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-_ELF, _COFF = b"\x7fELF\x02\x01", b"\x64\x86"
-_NAME = b".debug_line"
+from seamir.objects.sections import section_place
+
 _COPY, _ADVANCE_PC, _ADVANCE_LINE, _SET_FILE, _SET_COLUMN, _NEGATE_STMT = 1, 2, 3, 4, 5, 6
 _SET_BASIC_BLOCK, _CONST_ADD_PC, _PROLOGUE_END, _EPILOGUE_BEGIN = 7, 8, 10, 11
 _END_SEQUENCE = b"\x00\x01\x01"
@@ -50,51 +50,17 @@ class _Encoding:
 
 
 def place_all(data: bytes) -> bytes:
-    """The object with a line for every instruction; one without line table as it is."""
-    start, end = _line_section(data)
+    """The object with a line for every instruction; one without line table as it is.
+
+    Raises ValueError if it is no object, or has a table that LLVM would not make.
+    """
+    start, end = section_place(data, ".debug_line")
     result = bytearray(data)
     while start < end:
         (length,) = struct.unpack_from("<I", data, start)
         _place_unit(result, start, start + 4 + length)
         start += 4 + length
     return bytes(result)
-
-
-# -- where the table is
-
-
-def _line_section(data: bytes) -> tuple[int, int]:
-    """First byte and end of the line table in the object; equal if there is none."""
-    if data.startswith(_ELF):
-        return _elf_section(data)
-    if data.startswith(_COFF):
-        return _coff_section(data)
-    raise ValueError("neither an ELF nor a COFF object for x86-64")
-
-
-def _elf_section(data: bytes) -> tuple[int, int]:
-    (table,) = struct.unpack_from("<Q", data, 40)
-    size, count, names_index = struct.unpack_from("<HHH", data, 58)
-    rows = [struct.unpack_from("<IIQQQQ", data, table + size * index) for index in range(count)]
-    names = rows[names_index][4]
-    for name, _, _, _, offset, length in rows:
-        if data.startswith(_NAME + b"\0", names + name):
-            return offset, offset + length
-    return 0, 0
-
-
-def _coff_section(data: bytes) -> tuple[int, int]:
-    count, _, symbols, symbol_count, optional = struct.unpack_from("<2xHIIIH", data)
-    strings = symbols + 18 * symbol_count
-    for index in range(count):
-        place = 20 + optional + 40 * index
-        name, length, offset = struct.unpack_from("<8s8xII", data, place)
-        # A name of more than eight bytes is a slash and its place among the strings, in decimal.
-        if name[:1] == b"/" and data.startswith(
-            _NAME + b"\0", strings + int(name[1:].rstrip(b"\0"))
-        ):
-            return offset, offset + length
-    return 0, 0
 
 
 # -- one unit
