@@ -41,16 +41,15 @@ def is_native() -> bool:
     return host_architecture() in ("x86_64", "amd64")
 
 
-def require_native() -> None:
-    """Raises SeamError on a machine that is not x86-64, where LLVM would abort the process."""
+def _require() -> None:
+    """Raises SeamError on a machine that is not x86-64, where LLVM would abort the process.
+
+    Also if llvmlite has an LLVM that was never tested.
+    """
     if not is_native():
         message = f"code generation needs an x86-64 machine and this one is {host_architecture()}"
         help = "headers, manifests and checks work here; emit objects on x86-64"
         raise fail("E0805", message, help=help)
-
-
-def require_llvm() -> None:
-    """Raises SeamError if llvmlite has an LLVM that was never tested."""
     if llvm.llvm_version_info[0] != LLVM_MAJOR:
         found = f"llvmlite {llvmlite_version()} has LLVM {llvm_version()}"
         message = f"code generation needs LLVM {LLVM_MAJOR}, and {found}"
@@ -75,9 +74,8 @@ def _machine(target: Target) -> llvm.TargetMachine:
 
 
 def emit_object(text: str, target: Target) -> bytes:
-    """The ELF object of a module given as text."""
-    require_native()
-    require_llvm()
+    """The object, ELF or COFF as the target has it, of a module given as text."""
+    _require()
     with _LOCK:
         _initialize()
         module = _parse(text)
@@ -86,8 +84,7 @@ def emit_object(text: str, target: Target) -> bytes:
 
 def emit_assembly(text: str, target: Target) -> str:
     """The assembly, as LLVM prints it, of a module given as text."""
-    require_native()
-    require_llvm()
+    _require()
     with _LOCK:
         _initialize()
         module = _parse(text)
@@ -98,7 +95,7 @@ def emit_assembly(text: str, target: Target) -> str:
 
 def emit_bitcode(text: str, target: Target) -> bytes:
     """The bitcode of a module given as text, for linkers that optimise."""
-    require_native()
+    _require()
     with _LOCK:
         _initialize()
         module = _parse(text)

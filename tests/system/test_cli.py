@@ -581,7 +581,7 @@ def test_another_machine_cannot_generate_code(folder: Path, kind: str) -> None:
     assert names_in(folder) == ["leaves.seam"]
 
 
-@pytest.mark.parametrize("kind", ["obj", "asm"])
+@pytest.mark.parametrize("kind", ["obj", "asm", "bitcode"])
 def test_an_llvm_that_was_not_tested(folder: Path, kind: str) -> None:
     """It is refused before it makes other code or ends the process."""
     before = "from llvmlite import binding\nbinding.llvm_version_info = (20, 1, 8)"
