@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 
 DELIVERIES = ("pointers", "struct", "register")
+MAXIMUM_PREFIX = 256  # characters of a symbol prefix
 
 _NOTHING_HELP = "name a file with leaves, or choose imported ones: --leaf, in the API leaves="
 
@@ -395,6 +396,9 @@ def _check_request(emit: Sequence[str], deliver: str, symbol_prefix: str) -> Non
     if deliver not in DELIVERIES:
         known = ", ".join(DELIVERIES)
         raise fail("E0809", f"there is no delivery `{deliver}`", help=f"deliveries are {known}")
+    if len(symbol_prefix) > MAXIMUM_PREFIX:
+        message = f"a symbol prefix of {len(symbol_prefix)} characters"
+        raise fail("E0809", message, help=f"a prefix has at most {MAXIMUM_PREFIX} characters")
     if symbol_prefix and not (symbol_prefix.isidentifier() and symbol_prefix.isascii()):
         message = f"`{symbol_prefix}` cannot begin a symbol"
         raise fail("E0809", message, help="a prefix has letters, digits and underscores")

@@ -126,6 +126,7 @@ def test_target(folder: Path) -> None:
         (["--deliver", "stack"], "there is no delivery `stack`"),
         (["--symbol-prefix", "1x"], "`1x` cannot begin a symbol"),
         (["--symbol-prefix", "ä"], "`ä` cannot begin a symbol"),
+        (["--symbol-prefix", "x" * 257], "a symbol prefix of 257 characters"),
         (["--conduit", "call"], "`call` is not NAME=OTHER"),
         (["--conduit", "call=cal"], "there is no conduit `cal`"),
         (["--conduit", "call=a", "--conduit", "call=b"], "`call` stands for two others"),

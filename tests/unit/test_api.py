@@ -340,6 +340,7 @@ def test_features_of_a_target() -> None:
         (lambda: made(symbol_prefix="a-b"), "E0809"),
         (lambda: made(symbol_prefix="a\n"), "E0809"),
         (lambda: made(symbol_prefix="é"), "E0809"),
+        (lambda: made(symbol_prefix="p" * 257), "E0809"),
         (lambda: seamir.compile(seamir.load_text(LEAVES, leaves=["X.*"])), "E0806"),
         (lambda: seamir.compile(seamir.load_text(LEAVES, conduits={"call": "x"})), "E0803"),
         (lambda: seamir.compile(seamir.load_text("")), "E0807"),

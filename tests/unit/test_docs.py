@@ -9,7 +9,7 @@ import pytest
 from documented_examples import BLOCK, BLOCKS, PAGES, ROOT, WHOLE
 
 import seamir
-from seamir.compiler import DELIVERIES
+from seamir.compiler import DELIVERIES, MAXIMUM_PREFIX
 from seamir.model.clauses import MANY_ATTEMPTS, MAXIMUM_ATTEMPTS
 from seamir.model.instructions import FAULT_VECTORS, INSTRUCTIONS
 from seamir.model.types import BUILTIN_TYPES
@@ -131,6 +131,7 @@ def test_limits_are_those_of_the_code() -> None:
     assert limits["a file"] == f"{MAXIMUM_FILE >> 20} MiB"
     assert limits["a line"] == f"{MAXIMUM_LINE >> 10} KiB"
     assert limits["attempts of a call"] == f"{MAXIMUM_ATTEMPTS:,}"
+    assert limits["a symbol prefix"] == f"{MAXIMUM_PREFIX} characters"
     assert f"above {MANY_ATTEMPTS:,} there is a warning" in " ".join(text.split())
 
 
