@@ -74,13 +74,15 @@ class Span(NamedTuple):
 
 
 def mapped_name(name: str, prefixes: Sequence[tuple[str, str]]) -> str:
-    """A file's name as debug data has it, after `--debug-prefix-map`.
+    """A file's name as debug data has it, after `--debug-prefix-map`: Unicode text.
 
-    Of the pairs (OLD, NEW) the last one counts whose OLD the name begins with.
+    Of the pairs (OLD, NEW) the last one counts whose OLD the name begins with. `name` is one that
+    is readable already; the pairs may be of any bytes.
     """
     for old, new in reversed(prefixes):
-        if name.startswith(old):
-            return new + name[len(old) :]
+        readable = readable_name(old)
+        if name.startswith(readable):
+            return readable_name(new) + name[len(readable) :]
     return name
 
 

@@ -149,12 +149,8 @@ def _sources(plans: Sequence[Plan], prefixes: Sequence[tuple[str, str]]) -> dict
         spans += [step.span for clause in plan.again for step in clause.steps]
         for span in spans:
             name = span.source.logical_name or span.source.name
-            found.setdefault(_encoded(mapped_name(name, prefixes)), span.source)
+            found.setdefault(mapped_name(name, prefixes).encode(), span.source)
     return found
-
-
-def _encoded(name: str) -> bytes:
-    return name.encode("utf-8", "replace")
 
 
 def _unquote(text: str) -> bytes:
@@ -168,7 +164,7 @@ def _unquote(text: str) -> bytes:
 
 
 def _replace_line_0(lines: Sequence[str]) -> list[str]:
-    """The lines with a place for every instruction, as llvm/linetable.py has it for objects."""
+    """The lines with a place for every instruction, as objects/linetable.py has it for objects."""
     result: list[str] = []
     following: int | None = None  # of the place after the present line, in the same function
     for line in reversed(lines):

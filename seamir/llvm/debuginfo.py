@@ -59,7 +59,7 @@ class DebugInfo:
         name = mapped_name(source.logical_name or source.name, self._prefixes)
         if name not in self._files:
             self._files[name] = self._module.add_debug_info(
-                "DIFile", {"filename": _encodable(name), "directory": ""}
+                "DIFile", {"filename": name, "directory": ""}
             )
         return self._files[name]
 
@@ -142,8 +142,3 @@ class Location:
         if self._reference is None:
             self._reference = self._function.location(self._span).get_reference()
         return self._reference
-
-
-def _encodable(name: str) -> str:
-    """A file name that has UTF-8; the name on disk may be any bytes."""
-    return name.encode("utf-8", "replace").decode("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,18 @@ def test_of_two_options_the_last_counts(folder: Path) -> None:
     assert files_of(folder / "leaves.o") == {"b/leaves.seam"}
     call("compile", "leaves.seam", *one, *other, *one, cwd=folder)
     assert files_of(folder / "leaves.o") == {"a.seam"}
+
+
+def test_bytes_that_are_no_text_are_replaced(tmp_path: Path) -> None:
+    """As in all names of files, on both sides of the option."""
+    name = b"l\xff.seam".decode(errors="surrogateescape")
+    (tmp_path / name).write_text(LEAVES)
+    options = ("--debug-prefix-map", os.fsdecode(b"l\xff=\xfe"), "-o", "out", "--emit", "obj,asm")
+    run("compile", name, *options, cwd=tmp_path)
+    (path,) = (tmp_path / "out").glob("*.o")
+    assert files_of(path) == {"\ufffd.seam"}
+    # The assembly finds the lines of the description again.
+    assert "leaf TEST.REMOVE = 29" in path.with_suffix(".s").read_text(encoding="utf-8")
 
 
 def test_an_option_without_two_sides_is_refused(folder: Path) -> None:
