@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Specifier:
+    """A macro that declares functions of a convention in C, and what it is unless defined."""
+
+    macro: str
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
 class Convention:
     """What caller and function owe each other.
 
@@ -13,7 +21,7 @@ class Convention:
     each, above the return address and `shadow_bytes` that the function may use as it likes.
     `preserved` are general-purpose registers, and `preserved_vectors` numbers of XMM registers,
     that hold at return what they held at entry. With `register_pairs` two words are returned in
-    RAX and RDX. `specifier` is the macro that declares such a function in C, "" for none.
+    RAX and RDX. `specifier` declares such a function in C; None where compilers need none.
     `needs_unwind_tables` asks for them for every function that moves RSP.
     """
 
@@ -23,7 +31,7 @@ class Convention:
     preserved: frozenset[str]
     preserved_vectors: tuple[int, ...]
     register_pairs: bool
-    specifier: str
+    specifier: Specifier | None
     needs_unwind_tables: bool
 
 
@@ -35,7 +43,7 @@ SYSTEM_V = Convention(
     preserved=frozenset({"rbx", "rsp", "rbp", "r12", "r13", "r14", "r15"}),
     preserved_vectors=(),
     register_pairs=True,
-    specifier="",
+    specifier=None,
     needs_unwind_tables=False,
 )
 
@@ -47,6 +55,6 @@ MICROSOFT_X64 = Convention(
     preserved=frozenset({"rbx", "rsp", "rbp", "rsi", "rdi", "r12", "r13", "r14", "r15"}),
     preserved_vectors=tuple(range(6, 16)),
     register_pairs=False,
-    specifier="EFIAPI",
+    specifier=Specifier("EFIAPI", "__attribute__((ms_abi))"),
     needs_unwind_tables=True,
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from seamir.conventions import Convention
 from seamir.diagnostics import Diagnostics
 from seamir.emit.c_names import Kind, Names, c_type, declare, include_guard, pointer_to, prototype
 from seamir.emit.contract import (
@@ -91,15 +92,6 @@ extern "C" {
 #define SEAMIR_ASSERT(truth, text) _Static_assert(truth, text)
 #endif"""
 
-_SPECIFIER = """\
-#ifndef EFIAPI
-#ifdef _MSC_VER
-#define EFIAPI __cdecl
-#else
-#define EFIAPI __attribute__((ms_abi))
-#endif
-#endif"""
-
 _CONVENTION = """\
 {convention} calling convention. Bits and ranges of an argument are the caller's promise: they are \
 neither masked nor tested. Unless its comment says otherwise, a function makes one attempt, \
@@ -131,7 +123,7 @@ def emit_header(plans: Sequence[Plan], target: Target, stem: str, source_name: s
         ),
         [f"#ifndef {guard}", f"#define {guard}"],
         _PREAMBLE.split("\n"),
-        _SPECIFIER.split("\n") if target.convention.specifier else [],
+        _specifier(target.convention),
         [*described_types(plans), *typedefs(kinds, names)],
         assumptions(plans, kinds),
         *accessors(plans, kinds, names),
@@ -146,6 +138,14 @@ def emit_header(plans: Sequence[Plan], target: Target, stem: str, source_name: s
     ]
     sink.stop_on_errors()
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _specifier(convention: Convention) -> list[str]:
+    """The macro that declares functions, which a header that comes first may have defined."""
+    if convention.specifier is None:
+        return []
+    macro, definition = convention.specifier.macro, convention.specifier.definition
+    return [f"#ifndef {macro}", f"#define {macro} {definition}", "#endif"]
 
 
 # -- conduits
@@ -185,7 +185,8 @@ def _function(plan: Plan, target: Target, names: Names) -> list[str]:
 def declaration(plan: Plan, target: Target) -> list[str]:
     """The lines of the function's prototype."""
     parameters = [declare_argument(plan, argument) for argument in plan.arguments]
-    name = f"{target.convention.specifier} {plan.symbol}".lstrip()
+    specifier = target.convention.specifier
+    name = plan.symbol if specifier is None else f"{specifier.macro} {plan.symbol}"
     head, tail = f"u64 {name}", ";"
     if plan.returns is Returns.STATUS_AND_VALUE:
         head = f"struct {result_tag(plan)} {name}"

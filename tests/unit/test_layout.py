@@ -29,7 +29,7 @@ ALLOWED = {
     "model": "source diagnostics syntax",
     "ir": "source diagnostics model targets",
     "objects": "source",
-    "emit": "source diagnostics model ir targets",
+    "emit": "source diagnostics model ir conventions targets",
     "llvm": "source diagnostics model ir conventions targets",
     "emulate": "source diagnostics model ir targets objects",
     "outputs": "source ir targets version llvm emit objects",

@@ -39,11 +39,7 @@ extern "C" {
 #endif
 
 #ifndef EFIAPI
-#ifdef _MSC_VER
-#define EFIAPI __cdecl
-#else
 #define EFIAPI __attribute__((ms_abi))
-#endif
 #endif
 
 /* What the machine code relies on. */
