@@ -17,17 +17,19 @@ from seamir.diagnostics import fail
 class Target:
     """A place that emitted code is for.
 
-    `triple` is LLVM's name of processor, system and object format. `stack_alignment` (bytes) is
-    what RSP is a multiple of before a call. `fixup_section` holds the table that maps a faulting
-    instruction to its fault edge: rows of three 32-bit words, instruction and edge relative to
-    the word, and a type (`fixup_type`, in Linux EX_TYPE_FAULT of asm/extable_fixup_types.h, which
-    puts the vector into RAX). `features` are the names of FEATURES that are on; `fixed` are those
-    that stay as they are, each with the reason.
+    `triple` is LLVM's name of processor and system, and `object_format` what its objects are:
+    "elf" or "coff". `stack_alignment` (bytes) is what RSP is a multiple of before a call.
+    `fixup_section` holds the table that maps a faulting instruction to its fault edge: rows of
+    three 32-bit words, instruction and edge relative to the word, and a type (`fixup_type`, in
+    Linux EX_TYPE_FAULT of asm/extable_fixup_types.h, which puts the vector into RAX). `features`
+    are the names of FEATURES that are on; `fixed` are those that stay as they are, each with the
+    reason.
     """
 
     name: str
     summary: str
     triple: str
+    object_format: str
     convention: Convention
     stack_alignment: int
     noinstr_section: str
@@ -45,11 +47,6 @@ class Target:
     def relocation_model(self) -> str:
         """Whether code runs at any address ("pic") or where it was linked ("static")."""
         return "static" if self.code_model == "kernel" else "pic"
-
-    @property
-    def is_elf(self) -> bool:
-        """Whether objects are ELF; they are COFF otherwise."""
-        return not self.triple.endswith("uefi")
 
 
 # What `--feature` knows, with what it does.
@@ -75,6 +72,7 @@ TARGETS: dict[str, Target] = {
             name="linux-kernel",
             summary="kernel modules and the kernel itself",
             triple="x86_64-unknown-linux-gnu",
+            object_format="elf",
             convention=SYSTEM_V,
             stack_alignment=8,  # as the kernel is compiled: -mpreferred-stack-boundary=3
             noinstr_section=".noinstr.text",
@@ -86,6 +84,7 @@ TARGETS: dict[str, Target] = {
             name="linux-user",
             summary="user-space programs: tests and tools that play the other side",
             triple="x86_64-unknown-linux-gnu",
+            object_format="elf",
             convention=SYSTEM_V,
             stack_alignment=16,
             noinstr_section=".text",
@@ -97,6 +96,7 @@ TARGETS: dict[str, Target] = {
             name="freestanding",
             summary="firmware, paravisors and kernels that are not Linux",
             triple="x86_64-unknown-none-elf",
+            object_format="elf",
             convention=SYSTEM_V,
             stack_alignment=16,
             noinstr_section=".text",
@@ -108,6 +108,7 @@ TARGETS: dict[str, Target] = {
             name="uefi",
             summary="UEFI drivers and applications: COFF objects, Microsoft x64 convention",
             triple="x86_64-unknown-uefi",
+            object_format="coff",
             convention=MICROSOFT_X64,
             stack_alignment=16,
             noinstr_section=".text",

@@ -108,7 +108,7 @@ def _target(target: Target) -> Json:
     has_fixups = "fixup" in target.features
     return {
         "name": target.name,
-        "format": "elf" if target.is_elf else "coff",
+        "format": target.object_format,
         "convention": target.convention.name,
         "code_model": target.code_model,
         "features": sorted(target.features),

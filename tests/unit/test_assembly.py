@@ -43,7 +43,7 @@ def assemble(text: str, folder: Path, command: tuple[str, ...] = ("as",)) -> Obj
 
 def assembler(target: str) -> tuple[str, ...]:
     """GNU as for the target's objects; skips the test, with the reason, if it is missing."""
-    command = "as" if seamir.TARGETS[target].is_elf else COFF_ASSEMBLER
+    command = "as" if seamir.TARGETS[target].object_format == "elf" else COFF_ASSEMBLER
     if shutil.which(command) is None:
         pytest.skip(f"{command} is not installed")
     return (command,)
