@@ -1,4 +1,4 @@
-"""The descriptions that the documents show."""
+"""The descriptions and programs that the documents show."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ def blocks() -> list[tuple[str, str, str]]:
             where = f"{page.relative_to(ROOT)}:{line}"
             found.append((where, match["words"].strip(), textwrap.dedent(match["text"])))
     return found
+
+
+def code_blocks(page: Path, language: str) -> list[str]:
+    """The texts of a page's blocks in a language, of those that are not indented."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 BLOCKS = blocks()

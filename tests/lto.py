@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from execution import Scenario
+from tools import run
 
 import seamir
 from seamir.ir.leaf import Argument, ArgumentKind, CallSymbol, Plan, Returns
@@ -36,16 +36,6 @@ FLAGS = {
     "linux-user": ["-fPIC"],
     "freestanding": "-ffreestanding -fPIC -mgeneral-regs-only -mno-red-zone".split(),
 }
-
-
-def run(*command: str | Path, cwd: Path | None = None, exit_code: int = 0) -> str:
-    """Runs a command that must end with that exit code; returns all that it prints."""
-    done = subprocess.run(
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=300
-    )
-    text = done.stdout.decode(errors="replace")
-    assert done.returncode == exit_code, f"{' '.join(map(str, command))}\n{text}"
-    return text
 
 
 def clang() -> str:
@@ -76,9 +66,10 @@ def older_clang() -> str:
 @cache
 def _tool(first: str, second: str, version: str) -> str:
     for name in (first, second):
-        if shutil.which(name) and re.search(
-            version, run(name, "--version", *_VERBOSE.get(name, []))
-        ):
+        if shutil.which(name) is None:
+            continue
+        done = run(name, "--version", *_VERBOSE.get(name, []))
+        if re.search(version, done.stdout):
             return name
     pytest.skip(f"linking with bitcode needs {first} or {second} that says `{version}`")
 
@@ -174,5 +165,5 @@ def link(result: seamir.Compilation, folder: Path, *flags: str) -> bytes:
     run(clang(), *options, "-c", callers, "-o", folder / "callers.o")
     bitcode = folder / f"{result.stem}.bc"
     made = run(lld(), "-r", "--lto-O2", folder / "callers.o", bitcode, "-o", linked)
-    assert made == ""
+    assert (made.stdout, made.stderr) == ("", "")
     return linked.read_bytes()

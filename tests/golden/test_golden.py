@@ -3,11 +3,11 @@
 `pytest tests/golden --seamir-update-golden` rewrites them; read the difference before committing.
 """
 
-import subprocess
 from pathlib import Path
 
 import pytest
 from golden_cases import FOLDER, case_names, expected_files
+from tools import need, run
 
 from seamir.golden.files import compare, write_changed
 
@@ -45,11 +45,10 @@ def update(folder: Path, made: dict[str, str]) -> None:
 def test_the_header_compiles(name: str, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_text('#include "expected.h"\n')
+    need("gcc", "g++")
     for compiler in (["gcc", "-std=c11", "-xc"], ["g++", "-std=c++17", "-xc++"]):
         warnings = ("-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{FOLDER / name}")
-        command = [*compiler, *warnings, str(source)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        run(*compiler, *warnings, source)
 
 
 def test_there_are_cases() -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import click
 import pytest
+import tools
 from command_line import LEAVES, ROOT, call, code, environment, names_in, read, run, symbols, write
+from documented_examples import code_blocks
 
 import seamir
 from seamir.cli import main
@@ -533,15 +535,7 @@ sys.meta_path.insert(0, Finder())
 
 def _shell(line: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     program = f'seamir() {{ {shlex.quote(sys.executable)} -m seamir "$@"; }}; {line}'
-    return subprocess.run(
-        ["bash", "-c", program],
-        cwd=cwd,
-        env=environment(env),
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    return tools.run("bash", "-c", program, cwd=cwd, env=environment(env), status=None)
 
 
 def test_a_reader_that_stops_early(tmp_path: Path) -> None:
@@ -712,18 +706,18 @@ int main(int argc, char **argv)
 
 def test_the_documented_signal_handler(tmp_path: Path) -> None:
     """It compiles without warnings and plays faults; without it the program dies."""
-    text = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
-    (handler,) = re.findall(r"^```c\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    tools.need("gcc")
+    tools.need_native()
+    (handler,) = code_blocks(ROOT / "docs/cli.md", "c")
     write(tmp_path, "handler.c", handler)
     write(tmp_path, "main.c", MAIN)
     options = ["--target", "linux-user", "--emit", "obj,header"]
     call("compile", "tdx/host.seam", *options, cwd=tmp_path)
     warnings = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2"]
     for linking in ("-pie", "-no-pie"):
-        command = ["gcc", *warnings, "-fPIE", linking, "handler.c", "main.c", "host.o", "-o", "x"]
-        subprocess.run(command, cwd=tmp_path, check=True)
-        caught = subprocess.run(["./x", "1"], cwd=tmp_path, capture_output=True, check=True)
-        status = int(caught.stdout, 16)
+        files = ("handler.c", "main.c", "host.o")
+        tools.run("gcc", *warnings, "-fPIE", linking, *files, "-o", "x", cwd=tmp_path)
+        status = int(tools.run("./x", "1", cwd=tmp_path).stdout, 16)
         assert status in (TDX_SW_ERROR | 6, TDX_SW_ERROR | 13)  # #UD, #GP
-        died = subprocess.run(["./x"], cwd=tmp_path, capture_output=True, check=False)
+        died = tools.run("./x", cwd=tmp_path, status=None)
         assert died.returncode in (-signal.SIGILL, -signal.SIGSEGV)

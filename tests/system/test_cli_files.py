@@ -6,13 +6,13 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import sys
 import textwrap
 import time
 from pathlib import Path
 
 import pytest
+import tools
 from command_line import LEAVES, ROOT, call, environment, names_in, run, symbols, write
 
 ALL = "obj,asm,llvm-ir,bitcode,header,manifest,docs"
@@ -219,10 +219,7 @@ def test_make_understands_the_depfile(tmp_path: Path) -> None:
 
     def make() -> str:
         (folder / "out/rule.mk").write_text(f"{rule}\t@echo remade\n")
-        done = subprocess.run(
-            ["make", "-f", "out/rule.mk"], cwd=folder, capture_output=True, text=True, check=True
-        )
-        return done.stdout
+        return tools.run("make", "-f", "out/rule.mk", cwd=folder).stdout
 
     assert "remade" not in make()
     for changed in ("main.seam", "sub folder/shared.seam"):
@@ -255,10 +252,7 @@ def rebuilds(command: list[str], folder: Path, env: dict[str, str]) -> None:
     """The command builds, is then up to date, and builds again when a file read is touched."""
 
     def built() -> bool:
-        done = subprocess.run(
-            command, cwd=folder, env=env, capture_output=True, text=True, check=True, timeout=100
-        )
-        return "seamir compile" in done.stdout
+        return "seamir compile" in tools.run(*command, cwd=folder, env=env).stdout
 
     assert built()
     assert {"host.h", "host.o"} <= set(names_in(folder / "build"))
@@ -277,8 +271,7 @@ def test_the_documented_makefile(tmp_path: Path) -> None:
 
 
 def test_the_documented_ninja_file(tmp_path: Path) -> None:
-    if shutil.which("ninja") is None:
-        pytest.skip("ninja is not installed")
+    tools.need("ninja")
     env = project(tmp_path)
     write(tmp_path, "build.ninja", documented("rule seam", "build build/host.o"))
     rebuilds(["ninja", "-v"], tmp_path, env)

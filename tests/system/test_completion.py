@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import tools
 from command_line import LEAVES, ROOT, environment, run, write
 
 from seamir.completion.shells import SHELLS
@@ -198,19 +197,12 @@ def command(folder: Path) -> Path:
 
 def shell_says(shell: str, program: str, *words: str, cwd: Path) -> list[str]:
     """The lines that a program in a shell's language prints; skips where there is no such shell."""
-    if shutil.which(shell) is None:
-        pytest.skip(f"no {shell} here")
+    tools.need(shell)
     options = {"bash": ["--norc", "-c"], "zsh": ["-f", "-c"], "fish": ["--no-config", "-c"]}
-    done = subprocess.run(
-        [shell, *options[shell], program, *(["shell"] if shell != "fish" else []), *words],
-        cwd=cwd,
-        env=environment({"PATH": f"{cwd}:{os.environ['PATH']}"}),
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    arguments = [*options[shell], program, *(["shell"] if shell != "fish" else []), *words]
+    env = environment({"PATH": f"{cwd}:{os.environ['PATH']}"})
+    done = tools.run(shell, *arguments, cwd=cwd, env=env)
+    assert done.stderr == ""
     return done.stdout.splitlines()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from command_line import ROOT, environment
+from tools import run
 
 SUFFIXES = [".o", ".s", ".ll", ".h", ".json", ".md"]  # in the order in which outputs are written
 
@@ -22,23 +22,16 @@ def may_mount() -> bool:
     """Whether this process may mount in a name space of its own."""
     if shutil.which("unshare") is None or os.geteuid() != 0:
         return False
-    command = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    command = ("unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt")
+    return run(*command, status=None).returncode == 0
 
 
 def play(name: str, folder: Path) -> list[dict[str, Any]]:
     """The reports of a scenario of `disk_scenarios`."""
     if not may_mount():
         pytest.skip("mounting needs root, and unshare of util-linux")
-    done = subprocess.run(
-        ["unshare", "--mount", sys.executable, ROOT / "tests/disk_scenarios.py", name, folder],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    command = ("unshare", "--mount", sys.executable, ROOT / "tests/disk_scenarios.py", name)
+    done = run(*command, folder, env=environment())
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from command_line import ROOT, call
 from descriptions import LIBRARY
+from documented_examples import code_blocks
+from tools import need, run
 
 import seamir
 from seamir.syntax.files import library_folder
-
-pytestmark = [
-    pytest.mark.skipif(shutil.which(tool) is None, reason=f"there is no {tool} here")
-    for tool in ("gdb", "gcc")
-]
 
 DESCRIPTION = """\
 import "tdx/conduits.seam";
@@ -76,6 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build(folder: Path, *options: str) -> None:
+    need("gcc")
     call(
         "compile",
         "pages.seam",
@@ -86,23 +83,16 @@ def build(folder: Path, *options: str) -> None:
         *options,
         cwd=folder,
     )
-    command = ["gcc", "-g", "-O2", "main.c", "pages.o", "-o", "main"]
-    subprocess.run(command, cwd=folder, check=True, timeout=60)
+    run("gcc", "-g", "-O2", "main.c", "pages.o", "-o", "main", cwd=folder)
 
 
 def gdb(folder: Path, *commands: str, arguments: tuple[str, ...] = ()) -> str:
     """What gdb says to some commands about the program."""
+    need("gdb")
     line = ["gdb", "-batch", "-nx", "-ex", "set width 0", "-ex", "set debuginfod enabled off"]
     for command in commands:
         line += ["-ex", command]
-    made = subprocess.run(
-        [*line, "--args", "./main", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
+    made = run(*line, "--args", "./main", *arguments, cwd=folder)
     assert "warning" not in made.stderr, made.stderr
     return made.stdout + made.stderr
 
@@ -220,21 +210,16 @@ def test_the_library_is_found_by_its_folder(folder: Path) -> None:
 
 # -- the session in the documentation
 
-PAGE = (ROOT / "docs" / "debugging.md").read_text()
-
-
-def block_of(language: str) -> str:
-    found = re.search(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found[1]
+PAGE = ROOT / "docs" / "debugging.md"
 
 
 def test_the_session_of_the_documentation(tmp_path: Path) -> None:
     """Every line that it shows is there, in that order; addresses differ."""
-    (tmp_path / "pages.seam").write_text(block_of("seam"))
-    (tmp_path / "main.c").write_text(block_of("c"))
+    (tmp_path / "pages.seam").write_text(code_blocks(PAGE, "seam")[0])
+    (tmp_path / "main.c").write_text(code_blocks(PAGE, "c")[0])
     build(tmp_path)
-    session = PAGE[PAGE.index("(gdb) run") : PAGE.index("## Variables")]
+    page = PAGE.read_text()
+    session = page[page.index("(gdb) run") : page.index("## Variables")]
     commands = re.findall(r"^\(gdb\) (.*)$", session, re.MULTILINE)
     assert len(commands) > 10
     text = re.sub("0x[0-9a-f]+", "0x", gdb(tmp_path, *commands)).splitlines()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from importlib.metadata import requires
 from pathlib import Path
@@ -14,25 +12,12 @@ from pathlib import Path
 import hatchling  # noqa: F401  (used in a process of its own)
 import pytest
 from command_line import ROOT
+from documented_examples import code_blocks
 from golden_projects import ALONE
+from tools import python, run
 
 EXAMPLE = ROOT / "examples" / "golden"
-
-
-def python(*arguments: str | Path, cwd: Path, path: Path | None = None) -> str:
-    """Runs this Python with the package, or another one at `path`; returns what it prints."""
-    env = {**os.environ, "PYTHONPATH": str(path or ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+PAGE = ROOT / "docs" / "golden.md"
 
 
 @pytest.fixture
@@ -55,7 +40,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_the_example_is_as_it_is_kept(copy: Path) -> None:
     """If not: pytest examples/golden --seamir-update-golden, and read git diff."""
     before = contents(copy)
-    text = python("-W", "error", "-m", "pytest", *ALONE, cwd=copy)
+    text = python("-W", "error", "-m", "pytest", *ALONE, cwd=copy, path=ROOT)
     assert re.search(r"^=+ 2 passed in ", text, re.MULTILINE)
     assert "seamir golden files" not in text
     assert contents(copy) == before
@@ -72,46 +57,34 @@ def test_the_commands_of_the_example_work(copy: Path) -> None:
     commands = re.findall(r"^    (pytest\b[^#\n]*?) *#", page, re.MULTILINE)
     assert commands == ["pytest", "pytest --seamir-update-golden"]
     for command in reversed(commands):
-        text = python("-m", *shlex.split(command), *ALONE, cwd=copy)
+        text = python("-m", *shlex.split(command), *ALONE, cwd=copy, path=ROOT)
         assert "2 passed" in text
     assert contents(copy) == before
 
 
-def blocks(language: str) -> list[str]:
-    """The blocks of docs/golden.md in a language."""
-    page = (ROOT / "docs" / "golden.md").read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-
-
 def test_the_tests_of_the_page_work(tmp_path: Path) -> None:
     shutil.copy(EXAMPLE / "leaves.seam", tmp_path)
-    tests = blocks("python")
+    tests = code_blocks(PAGE, "python")
     assert len(tests) >= 2
     for number, text in enumerate(tests):
         (tmp_path / f"test_{number}.py").write_text(text, encoding="utf-8")
     for option in ("--seamir-update-golden", "-q"):
-        text = python("-W", "error", "-m", "pytest", *ALONE, option, cwd=tmp_path)
+        text = python("-W", "error", "-m", "pytest", *ALONE, option, cwd=tmp_path, path=ROOT)
         assert re.search(r"\d passed", text)
 
 
 def test_the_difference_of_the_page_is_shown_so(copy: Path) -> None:
     path = copy / "leaves.seam"
     path.write_text(path.read_text().replace("retry 1 on", "retry 2 on"))
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *ALONE, "-k", "kernel"],
-        cwd=copy,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    (shown,) = blocks("diff")
+    command = (sys.executable, "-m", "pytest", *ALONE, "-k", "kernel")
+    done = run(*command, cwd=copy, status=1)
+    (shown,) = code_blocks(PAGE, "diff")
     assert shown in done.stdout
 
 
 def test_the_plugin_of_a_wheel_works(copy: Path, tmp_path: Path) -> None:
     build = "import sys, hatchling.build; hatchling.build.build_wheel(sys.argv[1])"
-    python("-c", build, tmp_path, cwd=ROOT)
+    python("-c", build, tmp_path, cwd=ROOT, path=ROOT)
     (wheel,) = tmp_path.glob("*.whl")
     installed = tmp_path / "installed"
     options = ["--quiet", "--no-deps", "--no-index", "--disable-pip-version-check"]

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import tools
 from command_line import LEAVES, ROOT, environment, names_in, run, write
 
 ALL = "obj,asm,llvm-ir,header,manifest,docs"
@@ -20,14 +21,8 @@ PARTS = ("leaves", "deps", "there")  # what the names of outputs begin with
 
 def test_killed_at_each_system_call(tmp_path: Path) -> None:
     """In front of each that makes, renames or removes something, and in the middle of writes."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests/killed_writer.py"), str(tmp_path / "out")],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=600,
-    )
+    command = (sys.executable, ROOT / "tests/killed_writer.py", tmp_path / "out")
+    done = tools.run(*command, env=environment())
     first, *deaths = [json.loads(line) for line in done.stdout.splitlines()]
     before, wanted = first["before"], first["wanted"]
     assert [death["status"] for death in deaths[:-1]] == [signal.SIGKILL] * (len(deaths) - 1)

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import json
-import platform
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from descriptions import LIBRARY
+from tools import need, need_native, run
 
 import seamir
 from seamir.objects.reading import read_object
-from seamir.syntax.files import library_folder
 
 TESTS = Path(__file__).resolve().parent.parent
-LIBRARY = [
-    f"tdx/{path.name}"
-    for path in sorted((library_folder() / "tdx").glob("*.seam"))
-    if re.search(r"^(leaf|wrapper) ", path.read_text(), re.MULTILINE)
-]
 
 # Bytes: sixteen registers, ten vectors, and what aligns them. A page is what firmware probes for.
 LARGEST_FRAME = 320
@@ -52,15 +43,9 @@ def test_no_large_stack_is_assumed(name: str, target: str) -> None:
     assert {symbol: size for symbol, size in frames.items() if size > LARGEST_FRAME} == {}
 
 
-def run(*command: str | Path) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-
-
-def need(*programs: str) -> None:
-    missing = [program for program in programs if shutil.which(program) is None]
-    if missing:
-        pytest.skip(f"{', '.join(missing)} is not installed")
+def build(*command: str | Path) -> None:
+    """Runs a compiler or linker, which must not complain."""
+    assert run(*command).stderr == ""
 
 
 @pytest.mark.parametrize("linker", ["lld-link", "x86_64-w64-mingw32-ld"])
@@ -71,15 +56,15 @@ def test_a_uefi_application_links(linker: str, tmp_path: Path) -> None:
     result.write(tmp_path)
     (tmp_path / "main.c").write_text(CALLER)
     flags = ("-O2", "-ffreestanding", "-mno-red-zone", "-Wall", "-Werror")
-    run("clang", "--target=x86_64-unknown-windows-gnu", *flags, "-c", tmp_path / "main.c",
-        "-o", tmp_path / "main.o")  # fmt: skip
+    build("clang", "--target=x86_64-unknown-windows-gnu", *flags, "-c", tmp_path / "main.c",
+          "-o", tmp_path / "main.o")  # fmt: skip
     made = tmp_path / "main.efi"
     objects = (tmp_path / "main.o", tmp_path / "guest.o")
     if linker == "lld-link":
-        run(linker, "/subsystem:efi_application", "/entry:efi_main", "/nodefaultlib",
-            f"/out:{made}", *objects)  # fmt: skip
+        build(linker, "/subsystem:efi_application", "/entry:efi_main", "/nodefaultlib",
+              f"/out:{made}", *objects)  # fmt: skip
     else:
-        run(linker, "--subsystem", "10", "-e", "efi_main", "-o", made, *objects)
+        build(linker, "--subsystem", "10", "-e", "efi_main", "-o", made, *objects)
     image = made.read_bytes()
     header = int.from_bytes(image[0x3C:0x40], "little")
     assert image[:2] == b"MZ" and image[header : header + 4] == b"PE\0\0"
@@ -100,23 +85,21 @@ def test_a_freestanding_object_links_alone(features: tuple[str, ...], tmp_path: 
         (tmp_path / "made.o").write_bytes(data)
         base = "0xffffffff81000000" if features else "0x100000"
         symbol = result.symbols[0]
-        run("ld", "-Ttext", base, "-e", symbol, "-o", tmp_path / "made", tmp_path / "made.o")
+        build("ld", "-Ttext", base, "-e", symbol, "-o", tmp_path / "made", tmp_path / "made.o")
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_compilers_agree_on_the_microsoft_convention(compiler: str, tmp_path: Path) -> None:
     """A program calls the wrappers natively, by the header; its code is COFF made into ELF."""
     need(compiler, "objcopy")
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        pytest.skip("native execution needs Linux on x86-64")
+    need_native()
     source = TESTS / "golden" / "uefi" / "input.seam"
     result = seamir.compile(seamir.load(source), target="uefi", emit=("obj", "header"), debug=False)
     result.write(tmp_path)
     made = tmp_path / "input.elf"
-    run("objcopy", "-I", "pe-x86-64", "-O", "elf64-x86-64", "-R", ".pdata", "-R", ".xdata",
-        tmp_path / "input.o", made)  # fmt: skip
+    build("objcopy", "-I", "pe-x86-64", "-O", "elf64-x86-64", "-R", ".pdata", "-R", ".xdata",
+          tmp_path / "input.o", made)  # fmt: skip
     program = tmp_path / "program"
-    run(compiler, "-O2", "-Wall", "-Werror", "-I", tmp_path, TESTS / "native" / "uefi.c", made,
-        "-Wl,-z,noexecstack", "-o", program)  # fmt: skip
-    done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stdout) == (0, "as the convention says\n")
+    build(compiler, "-O2", "-Wall", "-Werror", "-I", tmp_path, TESTS / "native" / "uefi.c", made,
+          "-Wl,-z,noexecstack", "-o", program)  # fmt: skip
+    assert run(program).stdout == "as the convention says\n"

@@ -16,8 +16,10 @@ from pathlib import Path
 import lto
 import pytest
 from command_line import ROOT
+from descriptions import HARD
 from execution import play, scenarios
 from iced_x86 import Instruction, OpKind, Register
+from tools import run
 
 import seamir
 from seamir.emulate.machine import Machine
@@ -27,7 +29,6 @@ from seamir.objects.contents import Function, ObjectFile
 from seamir.objects.disassembly import decode
 from seamir.objects.reading import read_object
 
-HARD = str(ROOT / "tests" / "data" / "execution.seam")
 CALLS = ("helper", "panic", "oops")
 EXAMPLE = ROOT / "examples" / "lto"
 LONG = 200  # attempts, of wrappers that are not executed
@@ -231,12 +232,12 @@ def test_position_independent_callers_stay_so(tmp_path: Path) -> None:
     )
     result.write(tmp_path)
     flags = ["-O2", "-flto", "-fPIC", f"--target={lto.TRIPLE}"]
-    lto.run(lto.clang(), *flags, "-c", "more.c", cwd=tmp_path)
-    lto.run(lto.lld(), "-r", "more.o", "kinds.bc", "-o", "all.o", cwd=tmp_path)
+    run(lto.clang(), *flags, "-c", "more.c", cwd=tmp_path)
+    run(lto.lld(), "-r", "more.o", "kinds.bc", "-o", "all.o", cwd=tmp_path)
     assert "test_track" not in names(
         function(read_object((tmp_path / "all.o").read_bytes()), "more")
     )
-    lto.run(lto.lld(), "-shared", "all.o", "-o", "all.so", cwd=tmp_path)
+    run(lto.lld(), "-shared", "all.o", "-o", "all.so", cwd=tmp_path)
 
 
 # -- an inlined call within other code
@@ -294,8 +295,8 @@ def test_the_only_result_of_a_call_survives_what_is_around_it(tmp_path: Path) ->
     result.write(tmp_path)
     (tmp_path / "around.c").write_text(AROUND)
     flags = ["-O2", "-flto", f"--target={lto.TRIPLE}"]
-    lto.run(lto.clang(), *flags, "-c", "around.c", cwd=tmp_path)
-    lto.run(lto.lld(), "-r", "around.o", "quiet.bc", "-o", "all.o", cwd=tmp_path)
+    run(lto.clang(), *flags, "-c", "around.c", cwd=tmp_path)
+    run(lto.lld(), "-r", "around.o", "quiet.bc", "-o", "all.o", cwd=tmp_path)
     machine = Machine((tmp_path / "all.o").read_bytes(), result.target)
     for plan, around in zip(result.plans, (around_a, around_b), strict=True):
         caller = next(p for p in lto.caller_plans(plan) if p.symbol.startswith("call_"))
@@ -316,11 +317,11 @@ def test_a_uefi_caller_has_the_wrapper_inlined(tmp_path: Path) -> None:
     result.write(tmp_path)
     (tmp_path / "callers.c").write_text(lto.write_callers(result))
     options = ["-O2", "-flto", f"--target={result.target.triple}", "-ffreestanding"]
-    lto.run(lto.clang(), *options, "-c", "callers.c", "-o", "callers.o", cwd=tmp_path)
+    run(lto.clang(), *options, "-c", "callers.c", "-o", "callers.o", cwd=tmp_path)
     entry = ["/subsystem:efi_application", "/entry:call_test_track", "/out:all.efi"]
-    made = lto.run(lto.lld_link(), *entry, "callers.o", "kinds.bc", cwd=tmp_path)
-    assert made == ""
-    listing = lto.run("objdump", "-d", "all.efi", cwd=tmp_path)
+    made = run(lto.lld_link(), *entry, "callers.o", "kinds.bc", cwd=tmp_path)
+    assert (made.stdout, made.stderr) == ("", "")
+    listing = run("objdump", "-d", "all.efi", cwd=tmp_path).stdout
     assert listing.count("seamcall") == 1
     assert not re.search(r"\t(call|jmp) ", listing)  # the entry is all there is
 
@@ -378,11 +379,12 @@ def test_a_rust_caller_has_the_wrapper_inlined(tmp_path: Path) -> None:
     (tmp_path / "callers.rs").write_text(RUST)
     flags = "--edition 2021 --crate-type staticlib -O -C panic=abort -C lto=fat".split()
     flags += ["-C", "linker-plugin-lto", "callers.rs", "-o", "callers.a"]
-    assert lto.run(lto.rustc(), *flags, cwd=tmp_path) == ""
+    made = run(lto.rustc(), *flags, cwd=tmp_path)
+    assert (made.stdout, made.stderr) == ("", "")
     symbols = re.findall(r"pub (?:unsafe )?extern \"C\" fn (\w+)", RUST)
     roots = [f"--undefined={symbol}" for symbol in symbols]
-    made = lto.run(lto.lld(), "-r", *roots, "callers.a", "kinds.bc", "-o", "all.o", cwd=tmp_path)
-    assert made == ""
+    made = run(lto.lld(), "-r", *roots, "callers.a", "kinds.bc", "-o", "all.o", cwd=tmp_path)
+    assert (made.stdout, made.stderr) == ("", "")
     data = (tmp_path / "all.o").read_bytes()
     code, machine = read_object(data), Machine(data, result.target)
     called = 0
@@ -408,11 +410,12 @@ def test_thin_lto_needs_a_summary_that_clang_adds(tmp_path: Path) -> None:
     result.write(tmp_path)
     (tmp_path / "callers.c").write_text(lto.write_callers(result))
     thin = [lto.clang(), "-O2", "-flto=thin", f"--target={lto.TRIPLE}", "-c"]
-    assert lto.run(*thin, "callers.c", "-o", "callers.o", cwd=tmp_path) == ""
-    assert lto.run(*thin, "kinds.bc", "-o", "kinds.o", cwd=tmp_path) == ""
+    for file, made in (("callers.c", "callers.o"), ("kinds.bc", "kinds.o")):
+        done = run(*thin, file, "-o", made, cwd=tmp_path)
+        assert (done.stdout, done.stderr) == ("", "")
     for file, wanted in (("kinds.bc", False), ("kinds.o", True)):
-        lto.run(lto.lld(), "-shared", "callers.o", file, "-o", "all.so", cwd=tmp_path)
-        listing = lto.run("objdump", "-d", "all.so", cwd=tmp_path)
+        run(lto.lld(), "-shared", "callers.o", file, "-o", "all.so", cwd=tmp_path)
+        listing = run("objdump", "-d", "all.so", cwd=tmp_path).stdout
         caller = listing[listing.index("<call_test_track>:") :].split("\n\n")[0]
         assert ("seamcall" in caller) == wanted, file
 
@@ -422,11 +425,11 @@ def test_an_older_clang_says_that_it_cannot_read_it(tmp_path: Path) -> None:
         seamir.load_text(KINDS, "kinds.seam"), target="linux-user", emit=("bitcode", "llvm-ir")
     ).write(tmp_path)
     older = [lto.older_clang(), "-c", "-o", "kinds.o"]
-    text = lto.run(*older, "kinds.bc", cwd=tmp_path, exit_code=1)
+    text = run(*older, "kinds.bc", cwd=tmp_path, status=1).stderr
     assert re.search(rf"Producer: 'LLVM{lto.MAJOR}\.[\d.]+' Reader: 'LLVM|Invalid record", text), (
         text
     )
-    assert "error:" in lto.run(*older, "kinds.ll", cwd=tmp_path, exit_code=1)
+    assert "error:" in run(*older, "kinds.ll", cwd=tmp_path, status=1).stderr
 
 
 # -- the example
@@ -447,15 +450,16 @@ def test_the_programs_of_the_example(tmp_path: Path) -> None:
         "SEAMIR": str(Path(sys.executable).with_name("seamir")),
     }
     lto.lld()
-    lto.run("make", *(f"{name}={value}" for name, value in tools.items()), cwd=place)
+    run("make", *(f"{name}={value}" for name, value in tools.items()), cwd=place)
     for program in ("c", "rust"):
-        text = lto.run(place / program)
+        done = run(place / program)
         assert re.fullmatch(
             r"TDH.MEM.TRACK: 0x8000ff00000000(?:06|0d)\n"
             r"TDH.MEM.PAGE.REMOVE: 0x8000ff00000000(?:06|0d)\n",
-            text,
-        ), text
-        listing = lto.run("objdump", "-d", place / program)
+            done.stdout,
+        ), done.stdout
+        assert done.stderr == ""
+        listing = run("objdump", "-d", place / program).stdout
         for symbol, wrapper in (("advance_epoch", "track"), ("remove_page", "page_remove")):
             caller = listing[listing.index(f"<{symbol}>:") :].split("\n\n")[0]
             assert caller.count("seamcall") == 1

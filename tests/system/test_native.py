@@ -7,9 +7,7 @@ part damages wrappers, to see that such a program would find it.
 
 from __future__ import annotations
 
-import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +17,7 @@ from pathlib import Path
 import pytest
 from execution import Scenario, scenarios
 from native_program import Call, differences, predict, write_program, write_script
+from tools import need, need_native, run
 
 import seamir
 from seamir.compiler import Compilation, Program
@@ -30,9 +29,8 @@ TESTS = Path(__file__).resolve().parent.parent
 NATIVE = TESTS / "native"
 DESCRIPTIONS = {"host": "tdx/host.seam", "execution": str(TESTS / "data" / "execution.seam")}
 CALLEES = ("helper", "oops", "panic")
-TIME_LIMIT = 120  # seconds; a guard only
 LONG = 100  # attempts
-UNKNOWN_SIGNAL = 4  # exit code, of module.h
+UNKNOWN_SIGNAL = 4  # status, of module.h
 
 COMPILING = {"pie": ["-fPIE"], "no-pie": ["-fno-pie"], "shared": ["-fPIC"]}
 LINKING = {
@@ -46,14 +44,12 @@ LINKING = {
 
 def compiler_command(name: str, linking: str = "default") -> str:
     """The compiler of that name; skips the test, with the reason, if it cannot run here."""
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        pytest.skip("native execution needs Linux on x86-64")
-    command = shutil.which(name) or (shutil.which("cc") if name == "gcc" else None)
-    if command is None:
-        pytest.skip(f"native execution needs a C compiler: there is no {name}")
+    need_native()
+    command = "cc" if name == "gcc" and shutil.which(name) is None else name
+    need(command)
     if linking == "static":
-        query = [command, "-print-file-name=libc.a"]
-        if not Path(subprocess.check_output(query, text=True).strip()).is_absolute():
+        library = run(command, "-print-file-name=libc.a").stdout.strip()
+        if not Path(library).is_absolute():
             pytest.skip("linking statically needs libc.a")
     return command
 
@@ -125,7 +121,7 @@ class Runtime:
 
 def compile_file(command: str, linking: str, source: Path, into: Path) -> None:
     flags = ["-O2", "-Wall", "-Wextra", "-Werror", f"-I{NATIVE}", *COMPILING.get(linking, ())]
-    run([command, *flags, "-c", str(source), "-o", str(into)])
+    run(command, *flags, "-c", source, "-o", into)
 
 
 def build(
@@ -148,16 +144,8 @@ def build(
     files = [str(folder / "program.o"), str(code or folder / own)]
     files += runtime.objects(command, linking)
     flags = ["-Wl,--fatal-warnings", *LINKING[linking]]
-    run([command, *flags, *files, "-o", str(program)])
+    run(command, *flags, *files, "-o", program)
     return program
-
-
-def run(command: Sequence[str], data: bytes = b"", exit_code: int = 0) -> tuple[str, str]:
-    """Runs a command that must end with that exit code; returns what it prints."""
-    done = subprocess.run(command, input=data, capture_output=True, timeout=TIME_LIMIT, check=False)
-    output, errors = done.stdout.decode(), done.stderr.decode()
-    assert done.returncode == exit_code, f"{' '.join(command)}: {done.returncode}\n{errors}"
-    return output, errors
 
 
 def play(program: Path, calls: Sequence[Call]) -> list[list[str]]:
@@ -165,7 +153,7 @@ def play(program: Path, calls: Sequence[Call]) -> list[list[str]]:
     command = [str(program)]
     if program.suffix == ".so":
         command = [sys.executable, str(NATIVE / "load.py"), str(program)]
-    lines = run(command, write_script(calls))[0].splitlines()
+    lines = run(*command, data=write_script(calls)).stdout.splitlines()
     assert len(lines) == len(calls)
     return [differences(call, line) for call, line in zip(calls, lines, strict=True)]
 
@@ -229,7 +217,7 @@ def test_a_wrapper_called_from_a_loaded_library(
     for outcome in outcomes:
         scenario = Scenario("loaded", arguments, {DATA_START: bytes(8)}, Script((outcome,)), 1)
         call = predict(index, result.plans[index], scenario)
-        line = run(loading, write_script([call]))[0]
+        line = run(*loading, data=write_script([call])).stdout
         assert differences(call, line, through_header=False) == []
 
 
@@ -408,5 +396,5 @@ def test_an_unknown_signal_ends_the_program(tmp_path: Path, runtime: Runtime, na
     command = compiler_command("gcc")
     calls = build_assembly(tmp_path, runtime, command, {name: CRASHES[name]})
     script = write_script(calls)
-    _, errors = run([str(tmp_path / "program")], script, exit_code=UNKNOWN_SIGNAL)
-    assert errors.startswith(f"{name}: signal ")
+    died = run(tmp_path / "program", data=script, status=UNKNOWN_SIGNAL)
+    assert died.stderr.startswith(f"{name}: signal ")

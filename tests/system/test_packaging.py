@@ -6,7 +6,6 @@ import email
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -16,6 +15,7 @@ import build  # noqa: F401  (run as a module)
 import hatchling  # noqa: F401  (used by build)
 import pytest
 from command_line import LEAVES, ROOT, write
+from tools import outside, python, run
 
 import seamir
 
@@ -48,24 +48,6 @@ JUNK = (
     ".pytest_cache/x",
     "seamir.egg-info/PKG-INFO",
 )
-
-
-def python(*arguments: str | Path, cwd: Path, path: Path | None = None) -> str:
-    """Runs this Python without the package in reach, but for `path`; returns what it prints."""
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    if path is not None:
-        env["PYTHONPATH"] = str(path)
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -258,8 +240,8 @@ print(seamir.__version__, seamir.__file__)
 def online(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Skips where pip reaches no index of packages."""
     folder = tmp_path_factory.mktemp("online")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder), "lark"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    pip = (sys.executable, "-m", "pip")
+    done = run(*pip, "download", "--no-deps", "--dest", folder, "lark", status=None)
     if done.returncode:
         pytest.skip(f"pip reaches no packages: {done.stderr.strip().splitlines()[-1]}")
 
@@ -287,11 +269,7 @@ def smoke(program: Path, cwd: Path) -> None:
 
 def said(*command: str | Path, cwd: Path, status: int = 0) -> str:
     """What a command prints, without the package in reach."""
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=600, check=False
-    )
-    assert done.returncode == status, done.stdout + done.stderr
+    done = run(*command, cwd=cwd, env=outside(), status=status)
     return done.stdout if status == 0 else done.stderr
 
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -18,6 +16,7 @@ import jsonschema
 import pytest
 from random_descriptions import random_description
 from random_runs import errors_of, load, problems_of
+from tools import need, run
 
 import seamir
 import seamir.emit
@@ -27,7 +26,7 @@ SCHEMA = json.loads((Path(seamir.emit.__file__).parent / "manifest.schema.json")
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 CONFIGURATIONS = tuple(
     product(
-        ("linux-kernel", "linux-user", "freestanding", "uefi"),
+        tuple(seamir.TARGETS),
         ("pointers", "struct", "register"),
         ((), ("-fixup",)),
     )
@@ -78,11 +77,8 @@ def test_the_header_compiles(seed: int, deliver: str, tmp_path: Path) -> None:
     lines += [f"{macro};" for macro in re.findall(r"#define (SEAMIR_CHECK_\w+)", text)]
     (tmp_path / "made.c").write_text("\n".join([*lines, '#include "made.h"', ""]))
     for compiler in COMPILERS:
-        if shutil.which(compiler[0]) is None:
-            pytest.skip(f"{compiler[0]} is not installed")
-        command = [*compiler, *WARNINGS, "-I", str(tmp_path), str(tmp_path / "made.c")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == 0, done.stderr
+        need(compiler[0])
+        run(*compiler, *WARNINGS, "-I", tmp_path, tmp_path / "made.c")
 
 
 def defined_elsewhere(description: str) -> Iterator[str]:

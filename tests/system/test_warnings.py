@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from command_line import environment, write
+from tools import run
 
 COMMANDS = {
     "compile": "compile leaves.seam --emit obj,asm,llvm-ir,header,manifest,docs --depfile d",
@@ -29,16 +29,9 @@ STATUS = {"an error": 1, "no file": 1, "a bad option": 2}
 def test_no_warning(tmp_path: Path, name: str) -> None:
     write(tmp_path)
     write(tmp_path, "wrong.seam", "const A = B;")
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-m", "seamir", *COMMANDS[name].split()],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-    assert done.returncode == STATUS.get(name, 0), done.stderr
+    strict = (sys.executable, "-X", "dev", "-W", "error", "-m", "seamir")
+    status = STATUS.get(name, 0)
+    done = run(*strict, *COMMANDS[name].split(), cwd=tmp_path, env=environment(), status=status)
     assert "Warning" not in done.stderr
     assert "Traceback" not in done.stderr
     assert bool(done.stderr) == (name in STATUS), done.stderr

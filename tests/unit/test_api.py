@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -18,6 +17,8 @@ from typing import Any
 
 import pytest
 from command_line import LEAVES, ROOT, environment, write
+from documented_examples import code_blocks
+from tools import run
 
 import seamir
 from seamir.ir.leaf import Plan
@@ -57,17 +58,8 @@ def silence(capfd: pytest.CaptureFixture[str]) -> Any:
 
 def python(program: str, cwd: Path, **env: str) -> str:
     """What a Python program of its own prints."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        cwd=cwd,
-        env=environment(env),
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    command = (sys.executable, "-W", "error", "-c", program)
+    return run(*command, cwd=cwd, env=environment(env)).stdout
 
 
 def test_importing_loads_no_heavy_library(tmp_path: Path) -> None:
@@ -491,15 +483,9 @@ seamir.compile("leaves.seam")
 def test_types_for_users(tmp_path: Path) -> None:
     """A program that uses the API passes mypy --strict, and mypy sees the types of the package."""
     (tmp_path / "user.py").write_text(USER_PROGRAM)
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "user.py"],
-        cwd=tmp_path,
-        env=environment({"MYPYPATH": "", "PYTHONPATH": str(ROOT)}),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    mypy = (sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache")
+    env = environment({"MYPYPATH": "", "PYTHONPATH": str(ROOT)})
+    done = run(*mypy, "user.py", cwd=tmp_path, env=env, status=1)
     errors = [line for line in done.stdout.splitlines() if ": error:" in line]
     assert len(errors) == 1, done.stdout + done.stderr
     assert 'has incompatible type "str"; expected "Program"' in errors[0]
@@ -509,15 +495,10 @@ def test_types_for_users(tmp_path: Path) -> None:
 # -- the documentation
 
 
-def python_blocks(path: Path) -> list[str]:
-    """The ```python blocks of a document."""
-    return re.findall(r"^```python\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
-
-
 @pytest.mark.parametrize("name", ["docs/api.md", "README.md"])
 def test_examples_run(tmp_path: Path, name: str) -> None:
     """All blocks of a document, one after the other, in a folder with leaves.seam."""
-    blocks = python_blocks(ROOT / name)
+    blocks = code_blocks(ROOT / name, "python")
     assert blocks
     write(tmp_path)
     python("\n".join(blocks), tmp_path)

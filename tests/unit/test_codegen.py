@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from iced_x86 import (
     RegisterExt,
 )
 from llvmlite import binding
+from tools import run
 
 import seamir
 from seamir.emulate.interpreter import interpret, keeps_promise
@@ -37,7 +37,7 @@ from seamir.objects.disassembly import branch_target, decode
 
 HOST = "tdx/host.seam"
 NAMES = (*case_names(), HOST)
-TARGETS = ("linux-kernel", "linux-user", "freestanding", "uefi")
+TARGETS = tuple(seamir.TARGETS)
 OUTPUTS = ("obj", "asm", "llvm-ir", "bitcode", "header", "manifest")
 COMMON = """
 statuses s { success bits [63:62] == 0; OK = 0; BUSY = 0x8000020000000000; }
@@ -166,14 +166,8 @@ print(*(hashlib.sha256(made.outputs[kind].data).hexdigest() for kind in sys.argv
 )
 def test_outputs_do_not_depend_on_the_process(environment: dict[str, str], tmp_path: Path) -> None:
     root = str(Path(seamir.__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, "-c", PRINT_HASHES, *OUTPUTS],
-        env={**os.environ, "PYTHONPATH": root, **environment},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    env = {**os.environ, "PYTHONPATH": root, **environment}
+    done = run(sys.executable, "-c", PRINT_HASHES, *OUTPUTS, env=env, cwd=tmp_path)
     here = seamir.compile(seamir.load(HOST), emit=OUTPUTS)
     hashes = [hashlib.sha256(here.outputs[kind].data).hexdigest() for kind in OUTPUTS]
     assert done.stdout.split() == hashes
@@ -664,4 +658,4 @@ def test_the_last_register_left_is_found_for_the_carry_flag(target: str, text: s
     program = (
         "import seamir, sys; seamir.compile(seamir.load_text(sys.argv[1]), target=sys.argv[2])"
     )
-    subprocess.run([sys.executable, "-c", program, text, target], check=True, timeout=100)
+    run(sys.executable, "-c", program, text, target)

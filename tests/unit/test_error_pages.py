@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import tools
 
 import seamir
 
@@ -144,15 +145,9 @@ else:
     runpy.run_path(sys.argv[0], run_name="__main__")
 """
     python = f'python() {{ {shlex.quote(sys.executable)} -c {shlex.quote(program)} "$@"; }}'
-    return subprocess.run(
-        ["sh", "-c", f'{python}\nseamir() {{ python -m seamir "$@"; }}\n{script}'],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": package},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    line = f'{python}\nseamir() {{ python -m seamir "$@"; }}\n{script}'
+    env = {**os.environ, "PYTHONPATH": package}
+    return tools.run("sh", "-c", line, cwd=folder, env=env, status=None)
 
 
 @dataclass(frozen=True)

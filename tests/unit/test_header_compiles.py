@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import documented_plans as made
 import pytest
+from tools import need, run
 
 from seamir.emit.header import emit_header
 from seamir.ir.leaf import Member, Plan
@@ -50,12 +49,9 @@ def header(
 
 def compile_c(folder: Path, compiler: Sequence[str], text: str, *flags: str) -> None:
     """Compiles C or C++ text; compiler messages become the failure."""
-    if shutil.which(compiler[0]) is None:
-        pytest.skip(f"{compiler[0]} is not installed")
+    need(compiler[0])
     (folder / "test.c").write_text(text, encoding="utf-8")
-    command = [*compiler, *WARNINGS, *flags, "-I", str(folder), str(folder / "test.c")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
+    run(*compiler, *WARNINGS, *flags, "-I", folder, folder / "test.c")
 
 
 def compile_header(folder: Path, compiler: Sequence[str], text: str, *flags: str) -> None:
@@ -117,14 +113,12 @@ int main(void)
 
 @pytest.mark.parametrize("compiler", COMPILERS.values(), ids=COMPILERS.keys())
 def test_accessors_and_tests_compute_what_they_say(tmp_path: Path, compiler: Sequence[str]) -> None:
-    if shutil.which(compiler[0]) is None:
-        pytest.skip(f"{compiler[0]} is not installed")
+    need(compiler[0])
     (tmp_path / "made_up.h").write_text(header(*made.all_plans()))
     (tmp_path / "test.c").write_text(PROGRAM)
     program = tmp_path / "program"
-    command = [*compiler, "-Wall", "-Werror", "-o", str(program), str(tmp_path / "test.c")]
-    subprocess.run(command, check=True, timeout=60)
-    assert subprocess.run([str(program)], check=False, timeout=10).returncode == 0
+    run(*compiler, "-Wall", "-Werror", "-o", program, tmp_path / "test.c")
+    run(program)
 
 
 LINUX = """\
@@ -160,16 +154,16 @@ def test_headers_that_differ_in_a_shared_name_are_an_error(tmp_path: Path) -> No
 def kernel_doc() -> Path:
     """Linux's kernel-doc script (Debian: linux-kbuild-6.1)."""
     found = sorted(Path("/usr/lib").glob("linux-kbuild-*/scripts/kernel-doc"))
-    if not found or shutil.which("perl") is None:
-        pytest.skip("kernel-doc is not installed (package linux-kbuild-6.1)")
+    if not found:
+        pytest.skip("not installed: kernel-doc (package linux-kbuild-6.1)")
+    need("perl")
     return found[-1]
 
 
 def run_kernel_doc(folder: Path, text: str) -> tuple[str, str]:
     script = kernel_doc()
     (folder / "made_up.h").write_text(text, encoding="utf-8")
-    command = ["perl", str(script), "-Werror", "-man", str(folder / "made_up.h")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = run("perl", script, "-Werror", "-man", folder / "made_up.h", status=None)
     return done.stdout, done.stderr
 
 

@@ -8,7 +8,6 @@ random outcomes. What may differ is what the head of tdx/linux_compat.seam says,
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from random import Random
 
 import pytest
 from execution import dirty, promised
+from tools import run
 
 import seamir
 from seamir.emulate.compare import compare
@@ -221,8 +221,7 @@ def machines(
     parts += [routine("storing_call", target, stores=True)]
     source.write_text("\n".join(parts))
     command = [*compilers.command(request.param, source, output), "-Wall", "-Wextra", "-Werror"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run(*command)
     return Machine(output.read_bytes(), target), Machine(compilation().outputs["obj"].data, target)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
+from descriptions import HARD
 from execution import PlannedSide, Scenario, play, scenarios
+from tools import run
 
 import seamir
 from seamir.emulate.machine import Machine
@@ -21,7 +22,6 @@ sys.path.append(str(TESTS.parent))
 
 from benchmarks import compilers, speed, twins  # noqa: E402 - needs the path above
 
-HARD = str(TESTS / "data" / "execution.seam")
 COMPILERS = compilers.available()
 STYLES = ("struct", "asm_goto", "flags", "flags_near")
 
@@ -45,8 +45,7 @@ def compile_twin(
     source.write_text(twins.twin(plans, compilation.target, [header], style))
     command = compilers.command(compiler, source, output, debug=True)
     strict = [*command, "-Wall", "-Wextra", "-Werror"]
-    done = subprocess.run(strict, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run(*strict)
     return output.read_bytes(), plans
 
 
