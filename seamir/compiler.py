@@ -294,15 +294,14 @@ def write_outputs(
     kinds = {Path(name): output.kind for name, output in made.items()}
     files = {Path(name): output.data for name, output in made.items()}
     inputs = {path for compilation in compilations for path in compilation.program.paths}
+    depfiles = {}
     if depfile is not None:
-        text = depfile_text(made, sorted(inputs))
-        place = Path(depfile)
-        if place in files:
-            raise fail("E0808", f"the depfile would replace the output `{place}`")
-        files[place] = os.fsencode(text)
+        depfiles[Path(depfile)] = os.fsencode(depfile_text(made, sorted(inputs)))
+    written = write_files(files, inputs, depfiles)
+    sizes = {path: len(data) for path, data in (*files.items(), *depfiles.items())}
     return tuple(
-        WrittenFile(kinds.get(path, "depfile"), path, len(files[path]), changed)
-        for path, changed in write_files(files, inputs).items()
+        WrittenFile(kinds.get(path, "depfile"), path, sizes[path], changed)
+        for path, changed in written.items()
     )
 
 

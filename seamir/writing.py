@@ -16,8 +16,12 @@ from seamir.staging import remove_leftovers, staging_folder
 _NOT_IN_RULES = frozenset("%;=|")  # nothing quotes these in a rule
 
 
-def write_files(files: Mapping[Path, bytes], inputs: Iterable[str] = ()) -> dict[Path, bool]:
-    """Writes `files` (path to bytes); none of them if one cannot be written.
+def write_files(
+    files: Mapping[Path, bytes],
+    inputs: Iterable[str] = (),
+    depfiles: Mapping[Path, bytes] | None = None,
+) -> dict[Path, bool]:
+    """Writes `files` (path to bytes) and then `depfiles`; none of them if one cannot be written.
 
     Folders are made if needed. `inputs` are absolute paths that must not be replaced. Files that
     have the bytes already keep their time stamp; through a symbolic link its target is written.
@@ -26,8 +30,10 @@ def write_files(files: Mapping[Path, bytes], inputs: Iterable[str] = ()) -> dict
     changed. Raises SeamError.
     """
     path = Path()
+    depfiles = depfiles or {}
+    contents = {**files, **depfiles}
     try:
-        places = _places(files, inputs)
+        places = _places(files, depfiles, inputs)
         with ExitStack() as cleaning, ExitStack() as undoing:
             staging: dict[str, str | None] = {}  # None: no file of the folder changes
             pending: list[tuple[str, str]] = []
@@ -37,12 +43,12 @@ def write_files(files: Mapping[Path, bytes], inputs: Iterable[str] = ()) -> dict
                     _make_folder(folder)
                     remove_leftovers(folder)
                     staging[folder] = None
-                if _has(place, files[path]):
+                if _has(place, contents[path]):
                     continue
                 room = staging[folder] or cleaning.enter_context(staging_folder(folder))
                 staging[folder] = room
                 waiting = os.path.join(room, str(len(pending)))
-                _write_new(waiting, files[path])
+                _write_new(waiting, contents[path])
                 pending.append((waiting, place))
             for waiting, place in pending:
                 path = places[place]
@@ -56,15 +62,19 @@ def write_files(files: Mapping[Path, bytes], inputs: Iterable[str] = ()) -> dict
     return {path: place in changed for place, path in places.items()}
 
 
-def _places(files: Mapping[Path, bytes], inputs: Iterable[str]) -> dict[str, Path]:
+def _places(
+    files: Mapping[Path, bytes], depfiles: Mapping[Path, bytes], inputs: Iterable[str]
+) -> dict[str, Path]:
     """The path as given of each place that is to be written."""
     names = frozenset(inputs)
     identities = frozenset(filter(None, map(_identity, names)))
     places: dict[str, Path] = {}
-    for path in files:
+    for path in (*files, *depfiles):
         place = os.path.realpath(path)
         if place in names or _identity(place) in identities:
             raise fail("E0808", f"the output `{path}` would replace an input")
+        if place in places and path in depfiles:
+            raise fail("E0808", f"the depfile would replace the output `{places[place]}`")
         if place in places:
             raise fail("E0808", f"two outputs would be written as `{path}`")
         if os.path.isdir(place):

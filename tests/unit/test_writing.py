@@ -159,6 +159,14 @@ def test_one_place_twice(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
+@pytest.mark.parametrize("spelling", ["a", "b/../a"])
+def test_a_depfile_in_the_place_of_an_output(tmp_path: Path, spelling: str) -> None:
+    depfiles = {tmp_path / spelling: b"2"}
+    message = message_of(lambda: write_files({tmp_path / "a": b"1"}, (), depfiles))
+    assert message == f"the depfile would replace the output `{tmp_path / 'a'}`"
+    assert names_in(tmp_path) == []
+
+
 def test_a_depfile_is_a_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = depfile_text(["out/a.o", "/x/a.h"], ["/in/a.seam", "/in/b c.seam"])
