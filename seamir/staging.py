@@ -25,14 +25,14 @@ def staging_folder(folder: str) -> Iterator[str]:
     try:
         yield place
     finally:
-        with suppress(OSError):
+        with suppress(OSError):  # what stays is removed by who writes there next
             _remove(place, descriptor)
         os.close(descriptor)
 
 
 def remove_leftovers(folder: str) -> None:
     """Removes the staging folders of processes that are no more, as far as that is possible."""
-    with suppress(OSError), os.scandir(folder) as entries:
+    with suppress(OSError), os.scandir(folder) as entries:  # may not be readable
         names = [entry.path for entry in entries if _NAME.fullmatch(entry.name)]
         for name in names:
             _remove_leftover(name)
@@ -44,8 +44,8 @@ def _make(folder: str) -> tuple[str, int]:
         os.mkdir(place)
         try:
             descriptor = _lock(place)
-        except BaseException:
-            with suppress(OSError):
+        except BaseException:  # an interrupt, too: without its lock the folder is nobody's yet
+            with suppress(OSError):  # another process was faster
                 os.rmdir(place)
             raise
         if descriptor is not None:

@@ -127,7 +127,7 @@ def _keep(place: str, name: str) -> str | None:
 
 
 def _put_back(place: str, kept: str | None) -> None:
-    with suppress(OSError):
+    with suppress(OSError):  # the error that led here is the one to tell
         if kept is None:
             os.unlink(place)
         else:

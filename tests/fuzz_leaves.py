@@ -121,7 +121,7 @@ def try_seeds(seeds: range) -> Tally:
     for seed in seeds:
         try:
             try_seed(seed, tally)
-        except Exception as error:
+        except Exception as error:  # whichever: it is told with its seed
             tally.problems.append(f"seed {seed}: {type(error).__name__}: {error}")
     tally.seconds = time.process_time() - begin
     return tally

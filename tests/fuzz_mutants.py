@@ -140,7 +140,7 @@ class Trial:
         try:
             with limited():
                 done = outcome_of(*words, *ALLOWED)
-        except Exception as error:
+        except Exception as error:  # whichever: it is told with the command
             self._problem(f"{words}: {type(error).__name__}: {error}")
             return 70, ""
         if done.returncode not in STATUSES or not _is_readable(done.stderr):

@@ -107,6 +107,6 @@ def _read(master: int, process: subprocess.Popen[bytes], watch: Watch | None) ->
             data += more
             if watch is not None:
                 watch(data, process, master)
-    with suppress(OSError):
+    with suppress(OSError):  # the watcher closed it
         os.close(master)
     return data

@@ -67,7 +67,7 @@ def together(work: Callable[[int], object]) -> None:
         barrier.wait()
         try:
             work(number)
-        except BaseException as error:
+        except BaseException as error:  # which only the thread that waits can raise
             errors.append(error)
 
     threads = [threading.Thread(target=begin, args=(number,)) for number in range(SIDE_BY_SIDE)]

@@ -162,7 +162,7 @@ def test_section_names_that_tell_no_place(name: bytes) -> None:
 def read_everything(data: bytes) -> None:
     found = read_object(data)
     for function in found.functions:
-        with contextlib.suppress(ObjectError):
+        with contextlib.suppress(ObjectError):  # the only error that there may be
             _ = function.lines
         listing(function)
 

@@ -27,7 +27,7 @@ two: .text, 1 bytes, 1 instructions
 def made(**options: object) -> seamir.Compilation:
     """The leaves compiled with everything that can be kept."""
     program = seamir.load_text(LEAVES, "leaves.seam")
-    return seamir.compile(program, emit=emit_for(list(KEPT)), **options)  # type: ignore[arg-type]
+    return seamir.compile(program, emit=emit_for(list(KEPT)), **options)  # type: ignore[arg-type]  # passed on as it is
 
 
 # -- texts

@@ -41,7 +41,7 @@ declare void @away()
 !11 = !DILocation(line: 11, column: 1, scope: !4)
 !12 = !DILocation(line: LAST, column: 1, scope: !4)
 !13 = !DILocation(line: 701, column: 1, scope: !5)
-"""  # noqa: E501
+"""  # noqa: E501 - LLVM IR has no line continuation
 
 
 def made(triple: str = "x86_64-unknown-linux-gnu", last: int = 12, version: int = 5) -> bytes:

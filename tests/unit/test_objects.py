@@ -401,10 +401,10 @@ def test_fixups_that_do_not_resolve_are_errors(rows: str, problem: str) -> None:
 def read_everything(data: bytes) -> None:
     object_file = read_object(data)
     for section in object_file.sections:
-        with contextlib.suppress(ObjectError):
+        with contextlib.suppress(ObjectError):  # the only error that there may be
             object_file.fixups(section.name)
     for function in object_file.functions:
-        with contextlib.suppress(ObjectError):
+        with contextlib.suppress(ObjectError):  # the only error that there may be
             _ = function.lines
         listing(function)
 
