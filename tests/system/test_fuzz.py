@@ -54,6 +54,7 @@ def test_the_record_of_random_leaves() -> None:
     assert sum(run["leaves"] for run in runs) >= 20_000
     assert not any(run["problems"] for run in runs)
     for run in runs:
+        assert run["compilations"].keys() == seamir.TARGETS.keys()
         assert run["constructs"][ast.LeafItem.__name__] == run["leaves"]
         assert (
             sum(run["compilations"].values()) + sum(run["refused"].values()) == run["descriptions"]
