@@ -47,6 +47,8 @@ JUNK = (
     ".ruff_cache/x",
     ".pytest_cache/x",
     "seamir.egg-info/PKG-INFO",
+    "examples/lto/main.o",
+    "examples/lto/rust",
 )
 
 
