@@ -191,7 +191,7 @@ def declaration(plan: Plan, target: Target) -> list[str]:
     if plan.returns is Returns.STATUS_AND_VALUE:
         head = f"struct {result_tag(plan)} {name}"
     elif plan.returns is Returns.VALUE:
-        head = declare(c_type(plan.deliveries[0].type), name)
+        head = declare(c_type(plan.returned.type), name)
     elif plan.returns is Returns.NO_STATUS:
         head = f"void {name}"
     elif plan.returns is Returns.NOTHING:

@@ -185,7 +185,7 @@ def _output_doc(plan: Plan, group: Sequence[Delivery]) -> str:
 def _result(plan: Plan, names: Names) -> list[str]:
     tag = result_tag(plan)
     names.take(tag, Kind.TAG, f"the structure that {plan.symbol} returns", plan.span)
-    delivery = plan.deliveries[0]
+    delivery = plan.returned
     value = f"{plain(delivery.name)}, {_output_doc(plan, [delivery])}"
     members = [
         ("u64", "status", f"status, {plan.status}"),

@@ -69,8 +69,7 @@ def _narrow(plan: Plan, value: int | None) -> int | None:
     """The part of the returned register that the output's type has."""
     if value is None:
         return None
-    width = next(d.type.width for d in plan.deliveries if d.argument is None)
-    return value & slice_mask(0, width - 1)
+    return value & slice_mask(0, plan.returned.type.width - 1)
 
 
 def _number(value: int | None) -> str:

@@ -310,6 +310,11 @@ class Plan:
         return next((argument for argument in self.arguments if argument.name == name), None)
 
     @property
+    def returned(self) -> Delivery:
+        """The output that the function returns; there is one where `returns` says a value."""
+        return next(delivery for delivery in self.deliveries if delivery.argument is None)
+
+    @property
     def needed(self) -> frozenset[str]:
         """The registers, and the carry flag, whose value counts once the call completed."""
         found = {delivery.place.register for delivery in self.deliveries}

@@ -77,7 +77,7 @@ class DebugTypes:
             return "null"
         if plan.returns is Returns.STATUS:
             return self.word()
-        value = plan.deliveries[0].type
+        value = plan.returned.type
         if plan.returns is Returns.VALUE:
             return self.value(value)
         members = [

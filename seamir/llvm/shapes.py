@@ -36,19 +36,15 @@ def return_type(plan: Plan, *, for_linking: bool = False) -> ir.Type:
 
 def _value_type(plan: Plan, of_bool: ir.Type) -> ir.Type:
     """The type of the output that the function returns."""
-    kind = _returned(plan)
+    kind = plan.returned.type
     return {"bool": of_bool, "ptr": POINTER}.get(kind.c_base) or integer(kind)
-
-
-def _returned(plan: Plan) -> Type:
-    return next(d.type for d in plan.deliveries if d.argument is None)
 
 
 def return_extension(plan: Plan) -> str | None:
     """The attribute of a narrow value that callers expect in 32 bits."""
-    if plan.returns is not Returns.VALUE or _returned(plan).width >= 32:
+    if plan.returns is not Returns.VALUE or plan.returned.type.width >= 32:
         return None
-    return "signext" if _returned(plan).signed else "zeroext"
+    return "signext" if plan.returned.type.signed else "zeroext"
 
 
 def changing(plan: Plan) -> list[str]:
