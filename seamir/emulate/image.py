@@ -38,8 +38,10 @@ class Image:
 
     `data` starts at `base` and is a whole number of pages; `functions` and `stubs` have the
     addresses of defined functions and of stubs for called symbols; a call that returns to
-    `return_address` is over. `fixups` maps the address of an instruction that may fault to the
-    address where execution goes on and the type of the entry.
+    `return_address` is over. `return_thunk` is where functions that are not to return by
+    themselves jump, None if none does. `fixups` maps the address of an instruction that may fault to the
+    address where execution goes on and the type of the entry. `constant` are ranges of addresses,
+    as (start, end), whose bytes nothing changes.
     """
 
     base: int
@@ -47,7 +49,9 @@ class Image:
     functions: Mapping[str, int]
     stubs: Mapping[int, str]
     return_address: int
+    return_thunk: int | None
     fixups: Mapping[int, tuple[int, int]]
+    constant: tuple[tuple[int, int], ...]
 
     def bytes_at(self, address: int, size: int) -> bytes:
         """The bytes at an address, fewer (or none) where the image ends."""
@@ -79,7 +83,16 @@ def lay_out(contents: ObjectFile, target: Target) -> Image:
         functions=functions,
         stubs={address: name for name, address in stubs.items() if name != RETURN_THUNK},
         return_address=return_address,
+        return_thunk=stubs.get(RETURN_THUNK),
         fixups=_fixups(contents, target, functions),
+        constant=(
+            *(
+                (addresses[s.name], addresses[s.name] + len(s.data))
+                for s in sections
+                if not s.writable
+            ),
+            *((at, at + _SLOT_SIZE) for at in slots.values()),
+        ),
     )
 
 

@@ -28,6 +28,7 @@ from seamir.objects.sections import COFF_SYMBOL, CoffSection, coff_tables
 
 _RELOCATION = struct.Struct("<IIH")
 _NO_DATA, _REMOVED, _DISCARDABLE = 0x80, 0x800, 0x0200_0000  # IMAGE_SCN_CNT_UNINITIALIZED_DATA...
+_WRITABLE = 0x8000_0000  # IMAGE_SCN_MEM_WRITE
 _MANY_RELOCATIONS = 0x0100_0000  # IMAGE_SCN_LNK_NRELOC_OVFL: the first one has their number
 _ALIGNMENT_SHIFT, _ALIGNMENT_MASK = 20, 0xF
 _FUNCTION = 0x20  # IMAGE_SYM_DTYPE_FUNCTION
@@ -171,7 +172,10 @@ class _Image:
 def _section(image: _Image, header: _Header) -> Section:
     loaded = not header.flags & (_REMOVED | _DISCARDABLE)
     relocations = image.relocations(header, 0, len(header.data))
-    return Section(header.name, header.data, header.alignment, header.flags, loaded, relocations)
+    writable = bool(header.flags & _WRITABLE)
+    return Section(
+        header.name, header.data, header.alignment, header.flags, loaded, writable, relocations
+    )
 
 
 def _function(image: _Image, lines: Lines, functions: Sequence[_Symbol], index: int) -> Function:

@@ -28,7 +28,7 @@ class Section:
     """A section with content; `data` is empty for one without bytes in the file (.bss).
 
     `alignment` is in bytes, `flags` is sh_flags in ELF and Characteristics in COFF. A section that
-    is not `loaded` is for linkers and debuggers.
+    is not `loaded` is for linkers and debuggers; one that is not `writable` keeps its bytes.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Section:
     alignment: int
     flags: int
     loaded: bool
+    writable: bool
     relocations: tuple[Relocation, ...]
 
 

@@ -203,8 +203,11 @@ def _section(image: _Image, index: int) -> Section:
     header = image.headers[index]
     relocations = image.named_relocations(index, 0, header.size)
     loaded = bool(header.flags & SH_FLAGS.SHF_ALLOC)
+    writable = bool(header.flags & SH_FLAGS.SHF_WRITE)
     content = image.content(index)
-    return Section(header.name, content, header.alignment, header.flags, loaded, relocations)
+    return Section(
+        header.name, content, header.alignment, header.flags, loaded, writable, relocations
+    )
 
 
 def _functions(image: _Image, symbols: list[_Symbol]) -> tuple[Function, ...]:

@@ -6,7 +6,7 @@ are compared with a processor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from seamir.model.registers import REGISTERS
@@ -37,13 +37,18 @@ class Memory(Protocol):
 
 @dataclass
 class State:
-    """A processor; `registers` has 64 bits each, `flags` 1, `vectors` 128 bits by number."""
+    """A processor; `registers` has 64 bits each, `flags` 1, `vectors` 128 bits by number.
+
+    What the manual leaves undefined is an unknown of its own each time; `undefined` counts them,
+    and their names begin with `epoch`.
+    """
 
     registers: dict[str, Word]
     flags: dict[str, Word]
     vectors: dict[int, Word]
     memory: Memory
-    undefined: int = field(default=0, compare=False)
+    undefined: int = 0
+    epoch: str = ""
 
     @staticmethod
     def unknown(name: str, memory: Memory) -> State:
@@ -68,4 +73,4 @@ class State:
     def anything(self, width: int) -> Word:
         """What the processor's manual leaves undefined."""
         self.undefined += 1
-        return symbol(f"undefined.{self.undefined}", width)
+        return symbol(f"{self.epoch}undefined.{self.undefined}", width)

@@ -1,0 +1,449 @@
+"""Proves wrappers: machine code against plans, for all inputs and all that may come back.
+
+From the entry every path is followed to the instruction or to an end; from the instruction every
+path again, with all that the plan's conduit does not promise made unknown, for each outcome that it
+has. What must hold at the instruction, at a return and at a trap is the plan's (specification.py);
+how far a loop has come is held in sites.py. A proof is one only if no path got lost, every
+obligation held, and every instruction of the function ran or is known to be unreachable.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from seamir.ir.leaf import LoadKind, Plan
+from seamir.objects.reading import read_object
+from seamir.source import Span
+from seamir.targets import Target
+from seamir.verify.code import Code, LaidOut
+from seamir.verify.counterexample import build
+from seamir.verify.coverage import unreachable_code
+from seamir.verify.ends import Ends
+from seamir.verify.memory import SLOT, RegionMemory, Surroundings
+from seamir.verify.overlap import Overlaps
+from seamir.verify.result import Failure, Proof, Verdict
+from seamir.verify.sites import LATER, Site
+from seamir.verify.solver import OutOfTimeError, Solver
+from seamir.verify.specification import Attempts, Granted, Specification
+from seamir.verify.state import STATUS_FLAGS, VECTOR_WIDTH, VECTORS, State
+from seamir.verify.terms import (
+    FALSE,
+    Word,
+    bit_not,
+    both,
+    either,
+    equal,
+    split_sum,
+    symbol,
+    zero_extend,
+)
+from seamir.verify.walk import (
+    RETURN_ADDRESS,
+    Arrival,
+    Attempted,
+    Event,
+    Lost,
+    Path,
+    Return,
+    Trap,
+    Walker,
+)
+
+_MOST_FAILURES = 8  # that are reported of one wrapper
+_VECTORS_OF_FAULTS = 256
+
+
+def prove_object(
+    data: bytes, plans: Sequence[Plan], target: Target, *, timeout: float | None = None
+) -> tuple[Proof, ...]:
+    """Proves the functions of an object, each within `timeout` seconds, None for no limit.
+
+    Raises ObjectError or LinkError if the object cannot be read or laid out.
+    """
+    laid_out = LaidOut.of(read_object(data), target)
+    return tuple(prove(laid_out, plan, target, timeout=timeout) for plan in plans)
+
+
+def prove(laid_out: LaidOut, plan: Plan, target: Target, *, timeout: float | None = None) -> Proof:
+    """Proves the function of one plan, within `timeout` seconds, None for no limit."""
+    started = time.process_time()
+    code = Code.of(laid_out, plan.symbol)
+    if code is None:
+        failure = Failure(f"the object has no function {plan.symbol}", span=plan.span)
+        return Proof(plan.symbol, plan.leaf, Verdict.UNDECIDED, failures=(failure,))
+    deadline = None if timeout is None else time.monotonic() + timeout
+    attempt = _Attempt(plan, code, target, Solver(deadline))
+    attempt.run()
+    return attempt.proof(time.process_time() - started)
+
+
+@dataclass
+class _Record:
+    """What came of the paths from one point."""
+
+    paths: int = 0
+    obligations: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+
+class _Attempt:
+    """The proof of one wrapper under way."""
+
+    def __init__(self, plan: Plan, code: Code, target: Target, solver: Solver) -> None:
+        self._plan, self._code, self._target, self._solver = plan, code, target, solver
+        self._specification = Specification(plan)
+        self._overlaps = Overlaps(plan)
+        self._walker = Walker(plan, code, target, solver, self._require_plainly)
+        self._entry = self._entry_state()
+        registers, vectors = dict(self._entry.registers), dict(self._entry.vectors)
+        self._ends = Ends(self._specification, target, registers, vectors, self._require)
+        self._record = _Record()
+        self._records: list[_Record] = []
+        self._visits = 0
+        self._visited: set[int] = set()
+        self._unreachable: tuple[tuple[int, str], ...] = ()
+
+    # -- the whole
+
+    def run(self) -> None:
+        """Does all that there is to be shown."""
+        try:
+            for path in self._from_entry():
+                self._prove_from(path)
+                if self._has_failed():
+                    return
+            self._check_coverage()
+        except OutOfTimeError:
+            self._record = _Record(failures=[Failure("the time is over", span=self._plan.span)])
+            self._records.append(self._record)
+
+    def proof(self, seconds: float) -> Proof:
+        """What came of it."""
+        failures = [failure for record in self._records for failure in record.failures]
+        paths = sum(record.paths for record in self._records)
+        obligations = sum(record.obligations for record in self._records)
+        if not failures and not (paths and obligations):
+            failures = [Failure("nothing was there to be shown", span=self._plan.span)]
+        refuted = any(failure.counterexample is not None for failure in failures)
+        verdict = Verdict.REFUTED if refuted else Verdict.UNDECIDED
+        return Proof(
+            symbol=self._plan.symbol,
+            leaf=self._plan.leaf,
+            verdict=verdict if failures else Verdict.PROVED,
+            paths=paths,
+            obligations=obligations,
+            queries=self._solver.queries,
+            instructions=len(self._walker.covered),
+            sites=tuple(sorted(self._visited)),
+            seconds=seconds,
+            failures=tuple(failures[:_MOST_FAILURES]),
+            unreachable=self._unreachable,
+            assumptions=self._overlaps.assumptions(),
+        )
+
+    def _has_failed(self) -> bool:
+        return any(record.failures for record in self._records)
+
+    # -- from the entry to the instruction
+
+    def _entry_state(self) -> State:
+        plan, convention = self._plan, self._target.convention
+        frame = symbol("entry.rsp")
+        caller: dict[int, Word] = {}
+        arguments = [self._specification.arguments[argument.name] for argument in plan.arguments]
+        start = SLOT + convention.shadow_bytes
+        for index, value in enumerate(arguments[len(convention.arguments) :]):
+            caller[start + SLOT * index] = value
+        around = Surroundings(
+            frame=frame,
+            alignment=self._target.stack_alignment,
+            regions=self._specification.regions(),
+            caller=caller,
+            shadow=range(SLOT, start),
+            red_zone="redzone" in self._target.features,
+            image=self._code.image,
+        )
+        memory = RegionMemory(around, {0: (SLOT, RETURN_ADDRESS)})
+        state = State.unknown("entry", memory)
+        for register, value in zip(convention.arguments, arguments, strict=False):
+            state.registers[register] = value
+        return state
+
+    def _from_entry(self) -> list[Path]:
+        """The paths from the entry to the instruction."""
+        self._begin()
+        state = self._entry.copy()
+        assert isinstance(state.memory, RegionMemory)
+        start = Path(state, state.memory, self._code.start, (), None)
+        arrivals = []
+        for path, event in self._walker.walk(start):
+            self._record.paths += 1
+            if not isinstance(event, Arrival):
+                self._end(path, event)
+                continue
+            self._check_arrival(path, both(*self._specification.kept), "a check fails")
+            self._check_operands(path, self._specification.first_attempt())
+            arrivals.append(path)
+        return arrivals
+
+    def _begin(self) -> _Record:
+        """Starts a new record."""
+        self._record = _Record()
+        self._records.append(self._record)
+        return self._record
+
+    # -- from the instruction on, until what is known at it holds for all attempts
+
+    def _prove_from(self, path: Path) -> None:
+        """Everything after the first attempt that this path from the entry makes."""
+        sites: dict[int, Site] = {}
+        records: dict[int, _Record] = {}
+        self._join(sites, path, self._specification.first_attempt())
+        while not self._has_failed():
+            site = next((one for one in sites.values() if one.is_pending), None)
+            if site is None:
+                return
+            site.is_pending = False
+            if site.address in records:  # what was shown before is shown again for more
+                self._records.remove(records[site.address])
+            records[site.address] = self._begin()
+            for arrival, attempts in self._attempt(site):
+                self._join(sites, arrival, attempts)
+
+    def _join(self, sites: dict[int, Site], path: Path, attempts: Attempts) -> None:
+        def confirm(condition: Word) -> bool:
+            if isinstance(condition, int):
+                return bool(condition)
+            self._solver.assume_only(path.conditions)
+            return self._solver.is_certain(condition)
+
+        site = sites.get(path.address)
+        if site is not None:
+            site.join(path, attempts, confirm)
+            return
+        limits = tuple(clause.attempts for clause in self._plan.again)
+        changing = self._specification.changing
+        sites[path.address] = Site.of(path, attempts, limits, changing, confirm)
+
+    def _attempt(self, site: Site) -> list[tuple[Path, Attempts]]:
+        """All outcomes of an attempt at a site; returns the attempts that follow."""
+        self._visits += 1
+        offset = self._code.offset(site.address)
+        self._visited.add(-1 if offset is None else offset)
+        tag = f"{LATER}{self._visits}"
+        following: list[tuple[Path, Attempts]] = []
+        for path in self._outcomes(site, tag):
+            for end, event in self._walker.walk(path):
+                self._record.paths += 1
+                if isinstance(event, Arrival):
+                    following += self._arrive(end)
+                else:
+                    self._end(end, event)
+        return following
+
+    def _outcomes(self, site: Site, tag: str) -> list[Path]:
+        plan, edges = self._plan, self._plan.edges
+        paths = [self._after(site, tag, "completed")]
+        if edges.carry is not None:
+            paths.append(self._after(site, tag, "carry"))
+        rows = self._code.fixups.get(site.address, ())
+        if edges.has_fault:
+            fault = self._after(site, tag, "fault")
+            word = "row" if len(rows) == 1 else "rows"
+            text = f"the fixup table has {len(rows)} {word} for the instruction, and needs 1"
+            self._require(fault, int(len(rows) == 1), text, span=plan.span)
+            if len(rows) == 1:
+                self._take_fixup(fault, *rows[0])
+                paths.append(fault)
+        elif rows:
+            text = "the fixup table has a row for the instruction, and the plan no edge for a fault"
+            self._require(paths[0], FALSE, text, span=plan.span)
+        return paths
+
+    def _take_fixup(self, path: Path, target: int, kind: int) -> None:
+        path.address = target
+        if kind == self._target.fixup_type:
+            assert path.origin is not None and path.origin.vector is not None
+            path.state.registers["rax"] = path.origin.vector
+
+    def _after(self, site: Site, tag: str, kind: str) -> Path:
+        """The processor after an attempt: what nobody promises to keep is unknown."""
+        plan = self._plan
+        state, memory, before, conditions = site.state(tag)
+        loaded = dict(state.registers)
+        destroyed = plan.destroyed
+        carry: Word = symbol(f"{tag}.carry", 1)
+        if plan.edges.carry is not None:
+            carry = int(kind == "carry")
+        for name in destroyed:
+            state.registers[name] = symbol(f"{tag}.{name}")
+        for flag in STATUS_FLAGS:
+            state.flags[flag] = symbol(f"{tag}.{flag}", 1)
+        state.flags["cf"] = carry if kind != "fault" else symbol(f"{tag}.cf", 1)
+        state.epoch = f"{tag}."
+        if plan.destroys_memory:
+            memory.epoch = f"{tag}.memory"
+        if plan.destroys_simd:
+            for number in range(VECTORS):
+                state.vectors[number] = symbol(f"{tag}.xmm{number}", VECTOR_WIDTH)
+        base, lowest = split_sum(loaded["rsp"])
+        assert base is memory.around.frame  # the arrival was checked
+        lowest -= (1 << 64) if lowest >> 63 else 0
+        memory.forget_below(lowest - (128 if memory.around.red_zone else 0))
+        after = {name: word for name, word in loaded.items() if name not in destroyed}
+        after |= {name: state.registers[name] for name in destroyed}
+        after["carry"] = carry
+        vector = None
+        if kind == "fault":
+            vector = zero_extend(symbol(f"{tag}.vector", 8), 8, 64)
+        offset = site.address - self._code.start
+        origin = Attempted(kind, before, after, vector, site.is_exact, offset)
+        address = site.address + len(plan.instruction.code)
+        return Path(state, memory, address, conditions, origin)
+
+    # -- arriving at the instruction
+
+    def _arrive(self, path: Path) -> list[tuple[Path, Attempts]]:
+        """Another attempt: the clauses that may have granted it, each with where they stand."""
+        origin = path.origin
+        assert origin is not None
+        granted: list[Granted] = []
+        if origin.kind == "completed":
+            granted = self._specification.granted(origin.before, origin.after)
+        condition = either(*(one.condition for one in granted))
+        self._check_arrival(path, condition, "nothing grants another attempt")
+        following = []
+        for one in granted:
+            narrowed = self._narrowed(path, one.condition)
+            if narrowed is not None:
+                self._check_operands(narrowed, one.attempts)
+                following.append((narrowed, one.attempts))
+        return following
+
+    def _narrowed(self, path: Path, condition: Word) -> Path | None:
+        """The path where a condition holds; None if it cannot."""
+        if isinstance(condition, int):
+            return path if condition else None
+        self._solver.assume_only(path.conditions)
+        if not self._solver.is_possible(condition):
+            return None
+        return path.fork(path.address, condition)
+
+    def _check_arrival(self, path: Path, condition: Word, otherwise: str) -> None:
+        span = self._plan.span
+        self._require(path, condition, f"it makes an attempt where {otherwise}", span=span)
+        writes = len(path.memory.writes)
+        text = "it stores an output before the last attempt is over"
+        self._require(path, int(not writes), text, span=span)
+        self._require(path, int(not path.called), "it calls a function between attempts", span=span)
+        base, _ = split_sum(path.state.registers["rsp"])
+        known = int(base is path.memory.around.frame)
+        self._require(path, known, "rsp is unknown at the instruction", span=span)
+
+    def _check_operands(self, path: Path, attempts: Attempts) -> None:
+        for load in self._plan.loads:
+            found, wanted = path.state.registers[load.register], attempts.operands[load.register]
+            what = _LOADED[load.kind]
+            text = f"{load.register}, {what}, at the instruction"
+            condition = equal(found, wanted)
+            self._require(path, condition, text, found=found, wanted=wanted, span=load.span)
+
+    # -- ends
+
+    def _end(self, path: Path, event: Event) -> None:
+        if isinstance(event, Lost):
+            self._lose(path, event)
+            return
+        reached: Word = FALSE
+        for end in self._ends.of(path):
+            reached = either(reached, end.condition)
+            narrowed = self._narrowed(path, end.condition)
+            if narrowed is None:
+                continue
+            if isinstance(event, Return):
+                self._ends.check_return(narrowed, end)
+                self._overlaps.add(narrowed, end)
+            else:
+                assert isinstance(event, Trap)
+                self._ends.check_trap(narrowed, end)
+        text = "it ends, and another attempt is due"
+        if path.origin is None:
+            text = "it ends without an attempt"
+        self._require(path, reached, text, span=self._plan.span)
+
+    def _lose(self, path: Path, event: Lost) -> None:
+        self._record.obligations += 1
+        if not event.is_wrong:
+            self._record.failures.append(self._failure(path, event.text, None))
+            return
+        self._solver.assume_only(path.conditions)
+        self._record.failures.append(self._failure(path, event.text, self._span_of(path)))
+
+    def _span_of(self, path: Path) -> Span:
+        return self._plan.span
+
+    # -- obligations
+
+    def _require_plainly(self, path: Path, condition: Word, text: str) -> None:
+        self._require(path, condition, text, span=self._plan.span)
+
+    def _require(
+        self,
+        path: Path,
+        condition: Word,
+        text: str,
+        *,
+        found: Word | None = None,
+        wanted: Word | None = None,
+        span: Span | None = None,
+    ) -> None:
+        """Proves a condition on a path, or remembers the failure."""
+        self._record.obligations += 1
+        if isinstance(condition, int) and condition:
+            return
+        if len(self._record.failures) >= _MOST_FAILURES:
+            return
+        self._solver.assume_only(path.conditions)
+        wrong = bit_not(condition, 1)
+        if isinstance(condition, int) or self._solver.is_possible(wrong):
+            failure = self._failure(path, text, span, wrong, found, wanted)
+            self._record.failures.append(failure)
+
+    def _failure(
+        self,
+        path: Path,
+        text: str,
+        span: Span | None,
+        wrong: Word | None = None,
+        found: Word | None = None,
+        wanted: Word | None = None,
+    ) -> Failure:
+        offset = self._code.offset(path.address)
+        instruction = self._code.at(path.address)
+        place = {
+            "offset": offset,
+            "instruction": None if instruction is None else str(instruction),
+            "line": None if offset is None else self._code.line(offset),
+            "span": span,
+        }
+        return build(
+            self._solver, self._specification, self._target, path, text, wrong, found, wanted, place
+        )
+
+    def _check_coverage(self) -> None:
+        record = self._begin()
+        known, unknown = unreachable_code(self._code, self._walker.covered, self._walker.ways)
+        self._unreachable = known
+        record.obligations += 1
+        for offset, text in unknown:
+            record.failures.append(Failure(text, offset=offset, span=self._plan.span))
+
+
+_LOADED = {
+    LoadKind.SELECTOR: "a selector",
+    LoadKind.OPERAND: "an operand",
+    LoadKind.PRELOAD: "preloaded",
+    LoadKind.ZERO: "exposed and to be zeroed",
+}

@@ -1,0 +1,304 @@
+"""What is known whenever control reaches the instruction, however often it did before.
+
+The first arrival suggests facts about each register and each cell of the frame: that it holds what
+it held then, or an operand of the present attempt, or a count that goes up or down as a clause's
+attempts are used up. Each later arrival drops those that z3 does not confirm, until all that are
+left hold at every arrival: an invariant, which serves for a loop of any bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TypeAlias
+
+from seamir.verify.evaluation import evaluate, symbols_of
+from seamir.verify.memory import RegionMemory
+from seamir.verify.specification import BUDGET_WIDTH, Attempts
+from seamir.verify.state import VECTOR_WIDTH, State
+from seamir.verify.terms import (
+    Word,
+    add,
+    equal,
+    extract,
+    less_unsigned,
+    mask,
+    multiply,
+    sign_extend,
+    split_sum,
+    subtract,
+    symbol,
+    zero_extend,
+)
+from seamir.verify.walk import Path
+
+# A register by name, a vector register by number, or a cell of the frame as (offset, bytes).
+Location: TypeAlias = str | int | tuple[int, int]
+LATER = "~"  # in the names of symbols for what came after an attempt
+Confirm: TypeAlias = Callable[[Word], bool]
+
+
+def is_lasting(word: Word) -> bool:
+    """Whether a word means the same at all attempts: it depends on nothing that came after one."""
+    return not any(LATER in one.name for one in symbols_of(word))
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """The location holds a word that means the same at all attempts."""
+
+    value: Word
+
+    def word(self, attempts: Attempts, width: int) -> Word:
+        """What the location holds."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """The location holds an operand of the present attempt."""
+
+    register: str
+
+    def word(self, attempts: Attempts, width: int) -> Word:
+        """What the location holds."""
+        return attempts.operands[self.register]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The location counts attempts: a constant, and a step for each one that a clause grants.
+
+    `start` and `budgets` are those of the first arrival; `steps` are what a clause's attempts add,
+    in `width` bits, None while that is not known. Several counts may so lie side by side in one.
+    """
+
+    start: int
+    budgets: tuple[int, ...]
+    steps: tuple[int | None, ...]
+    width: int
+
+    def word(self, attempts: Attempts, width: int) -> Word:
+        """What the location holds."""
+        total: Word = self.start
+        for budget, limit, step in zip(attempts.budgets, self.budgets, self.steps, strict=True):
+            used = subtract(limit, budget, BUDGET_WIDTH)
+            if self.width > BUDGET_WIDTH:
+                used = sign_extend(used, BUDGET_WIDTH, self.width)
+            else:
+                used = extract(used, 0, self.width)
+            total = add(total, multiply(used, step or 0, self.width), self.width)
+        return zero_extend(total, self.width, width)
+
+    def learn(self, value: Word, budgets: tuple[Word, ...]) -> Count | None:
+        """The count with the step that another arrival shows; None if it does not fit."""
+        unknown = [
+            index
+            for index, budget in enumerate(budgets)
+            if self.steps[index] is None and budget != self.budgets[index]
+        ]
+        if not unknown:
+            return self
+        if len(unknown) > 1 or not isinstance(value, int) or value > mask(self.width):
+            return None
+        used = budgets[unknown[0]]
+        so_far = self.word(Attempts(budgets, {}), self.width)
+        if used != self.budgets[unknown[0]] - 1 or not isinstance(so_far, int):
+            return None
+        steps = list(self.steps)
+        steps[unknown[0]] = (value - so_far) & mask(self.width)
+        return Count(self.start, self.budgets, tuple(steps), self.width)
+
+
+Fact: TypeAlias = Same | Operand | Count
+
+
+@dataclass
+class Site:
+    """What is known at one place of the instruction, on the paths from one way into the code.
+
+    `conditions` hold on all of them. `limits` are what the clauses grant at most; `epoch` is None
+    where others may have changed memory between two arrivals. It `is_exact` while it stands for
+    nothing but the first arrival.
+    """
+
+    address: int
+    conditions: tuple[Word, ...]
+    first: State
+    facts: dict[Location, list[Fact]]
+    budgets: list[int | None]
+    operands: dict[str, Word | None]
+    limits: tuple[int, ...]
+    epoch: str | None
+    is_exact: bool
+    is_pending: bool = field(default=True)
+
+    @staticmethod
+    def of(
+        path: Path,
+        attempts: Attempts,
+        limits: tuple[int, ...],
+        changing: frozenset[str],
+        confirm: Confirm,
+    ) -> Site:
+        """The site as its first arrival has it."""
+        facts = {
+            location: list(_suggest(value, width, attempts, changing, confirm))
+            for location, (value, width) in _locations(path).items()
+        }
+        operands = {
+            name: word if is_lasting(word) else None for name, word in attempts.operands.items()
+        }
+        budgets = [one if isinstance(one, int) else None for one in attempts.budgets]
+        return Site(
+            path.address,
+            tuple(one for one in path.conditions if is_lasting(one)),
+            path.state.copy(),
+            facts,
+            budgets,
+            operands,
+            limits,
+            path.memory.epoch,
+            path.origin is None,
+        )
+
+    def join(self, path: Path, attempts: Attempts, confirm: Confirm) -> bool:
+        """Drops what does not hold on another arrival; whether anything was dropped.
+
+        `confirm` says whether a condition is certain on that path.
+        """
+        dropped = False
+        locations = _locations(path)
+        for location in [one for one in self.facts if one not in locations]:
+            del self.facts[location]
+            dropped = True
+        for location, facts in self.facts.items():
+            value, width = locations[location]
+            learned = [_learn(fact, value, attempts) for fact in facts]
+            kept = [
+                fact
+                for fact in learned
+                if fact is not None and confirm(equal(value, fact.word(attempts, width), width))
+            ]
+            dropped |= kept != facts
+            self.facts[location] = kept
+        for index, budget in enumerate(attempts.budgets):
+            if self.budgets[index] is not None and budget != self.budgets[index]:
+                self.budgets[index], dropped = None, True
+        for name, word in self.operands.items():
+            if word is not None and not confirm(equal(attempts.operands[name], word)):
+                self.operands[name], dropped = None, True
+        if self.epoch is not None and path.memory.epoch != self.epoch:
+            self.epoch, dropped = None, True
+        if dropped:
+            self.is_exact = False
+            self.is_pending = True
+        return dropped
+
+    def state(self, tag: str) -> tuple[State, RegionMemory, Attempts, tuple[Word, ...]]:
+        """A state that stands for every arrival, with what is known of it.
+
+        What is not known is called by names that begin with the tag.
+        """
+        conditions = list(self.conditions)
+        budgets: list[Word] = []
+        for index, budget in enumerate(self.budgets):
+            limit = self.limits[index]
+            unknown = symbol(f"{tag}.budget{index}", BUDGET_WIDTH)
+            budgets.append(unknown if budget is None else budget)
+            if budget is None:
+                conditions.append(less_unsigned(unknown, limit + 1, BUDGET_WIDTH))
+        operands = {
+            name: symbol(f"{tag}.operand.{name}") if word is None else word
+            for name, word in self.operands.items()
+        }
+        attempts = Attempts(tuple(budgets), operands)
+        state = self.first.copy()
+        memory = state.memory
+        assert isinstance(memory, RegionMemory)
+        if not self.is_exact:
+            state.epoch = f"{tag}."
+        if self.epoch is None:
+            memory.epoch = f"{tag}.memory"
+        memory.cells = {}
+        for location, facts in self.facts.items():
+            width = _width(location)
+            words = [fact.word(attempts, width) for fact in facts]
+            value = words[0] if words else symbol(f"{tag}.{location}", width)
+            conditions += [equal(value, word, width) for word in words[1:]]
+            _put(state, memory, location, value)
+        return state, memory, attempts, tuple(one for one in conditions if one != 1)
+
+
+def _width(location: Location) -> int:
+    """Bits of a location."""
+    if isinstance(location, tuple):
+        return 8 * location[1]
+    return VECTOR_WIDTH if isinstance(location, int) else 64
+
+
+def _locations(path: Path) -> dict[Location, tuple[Word, int]]:
+    """All that may hold something from one attempt to the next, with its width in bits."""
+    state = path.state
+    found: dict[Location, tuple[Word, int]] = {
+        name: (value, 64) for name, value in state.registers.items()
+    }
+    found |= {number: (value, VECTOR_WIDTH) for number, value in state.vectors.items()}
+    base, lowest = split_sum(state.registers["rsp"])
+    if base is path.memory.around.frame:
+        lowest -= (1 << 64) if lowest >> 63 else 0
+        path.memory.forget_below(lowest - (128 if path.memory.around.red_zone else 0))
+    for offset, (size, value) in path.memory.cells.items():
+        found[offset, size] = value, 8 * size
+    return found
+
+
+def _put(state: State, memory: RegionMemory, location: Location, value: Word) -> None:
+    if isinstance(location, tuple):
+        offset, size = location
+        memory.cells[offset] = size, value
+    elif isinstance(location, int):
+        state.vectors[location] = value
+    else:
+        state.registers[location] = value
+
+
+def _learn(fact: Fact, value: Word, attempts: Attempts) -> Fact | None:
+    return fact.learn(value, attempts.budgets) if isinstance(fact, Count) else fact
+
+
+def _suggest(
+    value: Word, width: int, attempts: Attempts, changing: frozenset[str], confirm: Confirm
+) -> Iterator[Fact]:
+    """What may hold of a location that held this at the first arrival."""
+    if is_lasting(value):
+        yield Same(value)
+    for name in sorted(changing) if width == 64 else ():
+        if _may_equal(value, attempts.operands[name]) and confirm(
+            equal(value, attempts.operands[name])
+        ):
+            yield Operand(name)
+    budgets = tuple(budget for budget in attempts.budgets if isinstance(budget, int))
+    if not isinstance(value, int) or width > 64 or len(budgets) < len(attempts.budgets):
+        return
+    for bits in {width, min(width, BUDGET_WIDTH)} if budgets else ():
+        if value <= mask(bits):
+            yield Count(value, budgets, (None,) * len(budgets), bits)
+
+
+def _may_equal(a: Word, b: Word) -> bool:
+    """Whether two words are equal for some numbers taken at random: if not, nobody need ask."""
+    if a is b:
+        return True
+    numbers = _Numbers()
+    return all(evaluate(a, numbers) == evaluate(b, numbers) for numbers.trial in range(3))
+
+
+class _Numbers(dict[str, int]):
+    """A number for every symbol, the same each time."""
+
+    trial = 0
+
+    def get(self, name: str, default: int = 0) -> int:  # type: ignore[override]
+        return int.from_bytes(sha256(f"{self.trial} {name}".encode()).digest()[:16], "little")
