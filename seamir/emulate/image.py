@@ -38,10 +38,10 @@ class Image:
 
     `data` starts at `base` and is a whole number of pages; `functions` and `stubs` have the
     addresses of defined functions and of stubs for called symbols; a call that returns to
-    `return_address` is over. `return_thunk` is where functions that are not to return by
-    themselves jump, None if none does. `fixups` maps the address of an instruction that may fault to the
-    address where execution goes on and the type of the entry. `constant` are ranges of addresses,
-    as (start, end), whose bytes nothing changes.
+    `return_address` is over. `return_thunk` is the stub that functions jump to in order to return,
+    None if none does. `fixups` maps the address of an instruction that may fault to the address
+    where execution goes on and the type of the entry. `constant` are ranges of addresses, as
+    (start, end), whose bytes nothing changes.
     """
 
     base: int

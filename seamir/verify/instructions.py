@@ -421,7 +421,8 @@ def _forms() -> dict[int, Handler]:
     for name, code in codes.items():
         if name.startswith("_") or type(code) is not int:
             continue
-        form = OpCodeInfo(code)
+        number: Any = code
+        form = OpCodeInfo(number)
         handler = _HANDLERS.get(form.mnemonic)
         if handler is None or not form.mode64 or form.encoding != EncodingKind.LEGACY:
             continue

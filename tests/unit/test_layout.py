@@ -32,6 +32,7 @@ ALLOWED = {
     "emit": "source diagnostics model ir conventions targets",
     "llvm": "source diagnostics model ir conventions targets",
     "emulate": "source diagnostics model ir targets objects",
+    "verify": "source diagnostics model ir targets objects emulate",
     "outputs": "source ir targets version llvm emit objects",
     "compiler": "source diagnostics targets writing syntax model ir objects outputs",
     "__init__": "source diagnostics syntax targets version compiler",
@@ -58,8 +59,9 @@ LIBRARIES = {
     "rich": {"terminal.py", "progress.py"},
     "pytest": {"pytest_plugin.py"},
     "elftools": {"objects/"},
-    "iced_x86": {"objects/", "emulate/"},
+    "iced_x86": {"objects/", "emulate/", "verify/"},
     "unicorn": {"emulate/"},
+    "z3": {"verify/solver.py"},
 }
 
 
