@@ -8,7 +8,7 @@ left hold at every arrival: an invariant, which serves for a loop of any bound.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TypeAlias
@@ -143,8 +143,9 @@ class Site:
         confirm: Confirm,
     ) -> Site:
         """The site as its first arrival has it."""
+        loaded = {name: path.state.registers[name] for name in sorted(changing)}
         facts = {
-            location: list(_suggest(value, width, attempts, changing, confirm))
+            location: list(_suggest(value, width, attempts, loaded, confirm))
             for location, (value, width) in _locations(path).items()
         }
         operands = {
@@ -269,15 +270,17 @@ def _learn(fact: Fact, value: Word, attempts: Attempts) -> Fact | None:
 
 
 def _suggest(
-    value: Word, width: int, attempts: Attempts, changing: frozenset[str], confirm: Confirm
+    value: Word, width: int, attempts: Attempts, loaded: Mapping[str, Word], confirm: Confirm
 ) -> Iterator[Fact]:
-    """What may hold of a location that held this at the first arrival."""
+    """What may hold of a location that held this at the first arrival.
+
+    `loaded` are the operands that resumptions change, as they are in their registers.
+    """
     if is_lasting(value):
         yield Same(value)
-    for name in sorted(changing) if width == 64 else ():
-        if _may_equal(value, attempts.operands[name]) and confirm(
-            equal(value, attempts.operands[name])
-        ):
+    for name, word in loaded.items() if width == 64 else ():
+        operand = attempts.operands[name]
+        if (value == word or _may_equal(value, operand)) and confirm(equal(value, operand)):
             yield Operand(name)
     budgets = tuple(budget for budget in attempts.budgets if isinstance(budget, int))
     if not isinstance(value, int) or width > 64 or len(budgets) < len(attempts.budgets):
