@@ -96,8 +96,8 @@ def _load_address(at: Operands) -> None:
 
 def _exchange(at: Operands) -> None:
     first, second = at.read(0), at.read(1)
+    at.write(0, second)  # before the other, which the address may be made of
     at.write(1, first)
-    at.write(0, second)
 
 
 def _swap_bytes(at: Operands) -> None:
@@ -403,9 +403,11 @@ _ONLY = {
     Mnemonic.CALL: {Code.CALL_REL32_64, Code.CALL_RM64},
     Mnemonic.JMP: {Code.JMP_REL8_64, Code.JMP_REL32_64, Code.JMP_RM64},
 }
-# Forms that compilers do not emit, with meanings of their own.
+# Forms that compilers do not emit: with meanings of their own, or not in the manual.
 _NEVER = frozenset(
     {
+        *(Code.TEST_RM8_IMM8_F6R1, Code.TEST_RM16_IMM16_F7R1),
+        *(Code.TEST_RM32_IMM32_F7R1, Code.TEST_RM64_IMM32_F7R1),
         *(Code.IMUL_RM8, Code.IMUL_RM16, Code.IMUL_RM32, Code.IMUL_RM64, Code.BSWAP_R16),
         *(Code.SHLD_RM16_R16_IMM8, Code.SHLD_RM16_R16_CL, Code.SHLD_RM32_R32_CL),
         *(Code.SHRD_RM16_R16_IMM8, Code.SHRD_RM16_R16_CL, Code.SHRD_RM32_R32_CL),
@@ -419,7 +421,7 @@ def _forms() -> dict[int, Handler]:
     found: dict[int, Handler] = {}
     codes: dict[str, Any] = vars(Code)  # a module at run time, an enumeration to mypy
     for name, code in codes.items():
-        if name.startswith("_") or type(code) is not int:
+        if not name.isupper():
             continue
         number: Any = code
         form = OpCodeInfo(number)

@@ -122,6 +122,7 @@ def _double_shift(*, left: bool) -> Callable[[Operands], None]:
         width, value, more, count = at.width(0), at.read(0), at.read(1), _count(at, 2)
         assert isinstance(count, int)  # forms with a count in CL are not modelled
         if count == 0:
+            at.write(0, value)  # which clears the upper half of a register
             return
         if left:
             pair = concat(value, width, more, width)
@@ -165,7 +166,6 @@ def _clear(value: Word, bit: Word, width: int) -> Word:
 
 HANDLERS: dict[int, Callable[[Operands], None]] = {
     Mnemonic.SHL: _shift(shift_left, "left"),
-    Mnemonic.SAL: _shift(shift_left, "left"),
     Mnemonic.SHR: _shift(shift_right, "right"),
     Mnemonic.SAR: _shift(shift_right_signed, "signed"),
     Mnemonic.ROL: _rotate(left=True),
