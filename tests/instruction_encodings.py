@@ -21,6 +21,7 @@ from iced_x86 import (
     OpCodeOperandKind,
     OpKind,
     Register,
+    RepPrefixKind,
 )
 
 from seamir.model.registers import ALL_BITS
@@ -32,6 +33,12 @@ SLOT = 32  # bytes from one instruction to the next
 _PLACES = SLOT // 2  # instructions begin in the second halves, and jumps go to the first
 
 STACK_USERS = frozenset({Mnemonic.PUSH, Mnemonic.POP, Mnemonic.CALL, Mnemonic.RET, Mnemonic.LEAVE})
+STRINGS = {
+    Mnemonic.STOSB: Instruction.create_stosb,
+    Mnemonic.STOSW: Instruction.create_stosw,
+    Mnemonic.STOSD: Instruction.create_stosd,
+    Mnemonic.STOSQ: Instruction.create_stosq,
+}
 NO_ACCESS = frozenset({Mnemonic.LEA, Mnemonic.NOP})  # an address that is not used as one
 UNALIGNED = frozenset({Mnemonic.MOVUPS, Mnemonic.MOVUPD, Mnemonic.MOVDQU})
 
@@ -110,6 +117,8 @@ def random_instruction(code: Any, place: int, random: Random) -> tuple[Instructi
 
 def _built(code: Any, place: int, random: Random) -> Instruction:
     form, made = OpCodeInfo(code), Instruction()
+    if form.mnemonic in STRINGS:
+        return STRINGS[form.mnemonic](64, random.choice((RepPrefixKind.NONE, RepPrefixKind.REPE)))
     made.code = code
     for index in range(form.op_count):
         name = _KIND_NAMES[form.op_kind(index)]

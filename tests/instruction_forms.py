@@ -20,6 +20,7 @@ from instruction_encodings import (
     PAGE_SIZE,
     SLOT,
     STACK_USERS,
+    STRINGS,
     WIDE,
     has_memory,
     place_in,
@@ -133,6 +134,9 @@ class Contents:
             registers[RSP] = PAGE + random.randrange(8, PAGE_SIZE - 8)
         if one.mnemonic == Mnemonic.LEAVE:
             registers[GENERAL.index("rbp")] = PAGE + random.randrange(PAGE_SIZE - 8)
+        if one.mnemonic in STRINGS:
+            registers[GENERAL.index("rdi")] = PAGE + random.randrange(512, PAGE_SIZE - 512)
+            registers[GENERAL.index("rcx")] = random.randrange(32)
         if self._is_placed:
             for register, value in (place_operand(one, random) or {}).items():
                 registers[WIDE.index(register)] = value
@@ -204,13 +208,15 @@ class Bench:
         self._stopped = Stop(vector)
         self._processor.stop()
 
-    def run(self, place: int, before: Content) -> Outcome:
-        """Executes the one instruction there."""
+    def run(self, instruction: Instruction, before: Content) -> Outcome:
+        """Executes that instruction, which is loaded."""
+        place = instruction.ip
+        until, limit = (instruction.next_ip, 0) if instruction.has_rep_prefix else (0, 1)
         processor, self._stopped = self._processor, None
         processor.write_registers([*before.registers, place, before.flags])
         processor.write_vectors(before.vectors)
         processor.write_memory(PAGE, before.memory)
-        problem = processor.run(place, 0, 1)
+        problem = processor.run(place, until, limit)
         assert problem is None, problem
         values = processor.read_registers()
         return Outcome(
@@ -308,7 +314,7 @@ def compare_form(bench: Bench, code: int, states: int, seed: int) -> FormResult:
             before = contents.content()
             state = before.state()
             flow = execute(instruction, state)
-            actual = bench.run(place, before)
+            actual = bench.run(instruction, before)
             result.states += 1
             result.differences += [
                 f"{instruction} ({data.hex()}): {one}, before {before.registers}"

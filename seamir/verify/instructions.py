@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from iced_x86 import Code, EncodingKind, Instruction, Mnemonic, OpCodeInfo, OpCodeOperandKind
 
-from seamir.verify import flags, shifts, vectors
+from seamir.verify import flags, shifts, strings, vectors
 from seamir.verify.operands import Operands, UnknownInstructionError
 from seamir.verify.state import State
 from seamir.verify.terms import (
@@ -72,7 +72,7 @@ def execute(instruction: Instruction, state: State) -> Flow:
 
 
 # `rep ret` and `bnd jmp` of old compilers mean the same without the prefix.
-_MAY_REPEAT = frozenset({Mnemonic.RET, Mnemonic.JMP, Mnemonic.CALL})
+_MAY_REPEAT = frozenset({Mnemonic.RET, Mnemonic.JMP, Mnemonic.CALL, *strings.HANDLERS})
 
 
 # -- moves
@@ -370,6 +370,7 @@ _HANDLERS: dict[int, Handler] = {
     Mnemonic.CLD: _set_flag("df", 0),
     Mnemonic.STD: _set_flag("df", 1),
     **shifts.HANDLERS,
+    **strings.HANDLERS,
     **vectors.HANDLERS,
     Mnemonic.JMP: _jump,
     **dict.fromkeys(_all(" ".join(f"j{one}" for one in _CONDITIONS)), _jump_if),
@@ -391,13 +392,13 @@ _KNOWN_OPERANDS = frozenset(
         "MEM R8_OR_MEM R16_OR_MEM R32_OR_MEM R64_OR_MEM XMM_OR_MEM R8_REG R8_OPCODE R16_REG "
         "R16_OPCODE R16_RM R32_REG R32_OPCODE R32_RM R64_REG R64_OPCODE R64_RM XMM_REG XMM_RM AL "
         "AX CL EAX RAX IMM8 IMM8_CONST_1 IMM8SEX16 IMM8SEX32 IMM8SEX64 IMM16 IMM32 IMM32SEX64 "
-        "IMM64 BR64_1 BR64_4"
+        "IMM64 BR64_1 BR64_4 ES_RDI"
     ).split()
 )
 # Of instructions that move the stack or control, only the forms of 64-bit mode.
 _ONLY = {
     Mnemonic.PUSH: {Code.PUSH_R64, Code.PUSH_RM64, *_IMMEDIATE_PUSHES},
-    Mnemonic.POP: {Code.POP_R64},
+    Mnemonic.POP: {Code.POP_R64, Code.POP_RM64},
     Mnemonic.LEAVE: {Code.LEAVEQ},
     Mnemonic.RET: {Code.RETNQ},
     Mnemonic.CALL: {Code.CALL_REL32_64, Code.CALL_RM64},

@@ -17,7 +17,10 @@ from seamir.verify.terms import (
     bit_or,
     bit_xor,
     concat,
+    equal,
     extract,
+    if_else,
+    mask,
     zero_extend,
 )
 
@@ -101,6 +104,24 @@ def _shuffle(at: Operands) -> None:
     at.write(0, result)
 
 
+def _shuffle_halves(at: Operands) -> None:
+    """SHUFPD: a half of the first operand below one of the second."""
+    first, second, order = at.read(0), at.read(1), at.instruction.immediate(2)
+    low = _high(first) if order & 1 else _low(first)
+    at.write(0, _join(_high(second) if order & 2 else _low(second), low))
+
+
+def _compare_words(at: Operands) -> None:
+    """PCMPEQD: all ones in each word that is equal."""
+    first, second = at.read(0), at.read(1)
+    result: Word = 0
+    for low in range(0, VECTOR_WIDTH, _WORD):
+        same = equal(extract(first, low, _WORD), extract(second, low, _WORD), _WORD)
+        word = if_else(same, mask(_WORD), 0, _WORD)
+        result = concat(word, _WORD, result, low) if low else word
+    at.write(0, result)
+
+
 HANDLERS: dict[int, Callable[[Operands], None]] = {
     **dict.fromkeys(
         (
@@ -121,4 +142,6 @@ HANDLERS: dict[int, Callable[[Operands], None]] = {
     Mnemonic.MOVLHPS: _low_to_high,
     Mnemonic.MOVHLPS: _high_to_low,
     Mnemonic.PSHUFD: _shuffle,
+    Mnemonic.SHUFPD: _shuffle_halves,
+    Mnemonic.PCMPEQD: _compare_words,
 }

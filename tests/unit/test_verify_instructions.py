@@ -72,6 +72,8 @@ def test_sixteen_bytes_must_be_aligned(name: str) -> None:
 NOT_MODELLED = {
     "lock add [rax], rcx": "f0480108",
     "rep movsb": "f3a4",
+    "repne stosq": "f248ab",
+    "stosq with a 32-bit address": "6748ab",
     "cpuid": "0fa2",
     "rdtsc": "0f31",
     "mov rax, fs:[rcx]": "64488b01",
