@@ -424,8 +424,7 @@ def _forms() -> dict[int, Handler]:
     for name, code in codes.items():
         if not name.isupper():
             continue
-        number: Any = code
-        form = OpCodeInfo(number)
+        form = OpCodeInfo(code)
         handler = _HANDLERS.get(form.mnemonic)
         if handler is None or not form.mode64 or form.encoding != EncodingKind.LEGACY:
             continue
