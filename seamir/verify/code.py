@@ -9,6 +9,7 @@ from iced_x86 import Decoder, Instruction
 
 from seamir.emulate.image import Image, lay_out
 from seamir.objects.contents import FixupEntry, Function, ObjectFile
+from seamir.objects.reading import read_object
 from seamir.targets import Target
 
 _LONGEST = 15  # bytes of an instruction
@@ -16,17 +17,19 @@ _LONGEST = 15  # bytes of an instruction
 
 @dataclass(frozen=True)
 class LaidOut:
-    """An object laid out, with the rows of its fixup table."""
+    """An object laid out: its bytes, what is in it, and the rows of its fixup table."""
 
+    data: bytes
     contents: ObjectFile
     image: Image
     rows: tuple[FixupEntry, ...]
 
     @staticmethod
-    def of(contents: ObjectFile, target: Target) -> LaidOut:
+    def of(data: bytes, target: Target) -> LaidOut:
         """Lays an object out; raises ObjectError or LinkError if it cannot be."""
+        contents = read_object(data)
         image = lay_out(contents, target)
-        return LaidOut(contents, image, contents.fixups(target.fixup_section))
+        return LaidOut(data, contents, image, contents.fixups(target.fixup_section))
 
 
 @dataclass

@@ -101,7 +101,7 @@ class RegionMemory:
         offset = _signed(offset)
         if base is self.around.frame:
             return self._read_frame(state, offset, size)
-        return self._read_region(self._region(base, address), base, offset, size)
+        return self._read_region(self._region(base), base, offset, size)
 
     def write(self, state: State, address: Word, size: int, value: Word) -> None:
         """Puts a value there; AccessError if the bytes are not the function's to write."""
@@ -115,7 +115,7 @@ class RegionMemory:
                 raise AccessError(f"writes {size} bytes of the caller's stack at rsp+{offset:#x}")
             self._put(offset, size, value)
             return
-        region = self._region(base, address)
+        region = self._region(base)
         if region.writable is None:
             raise AccessError(f"writes to what {region.name} points to")
         if not 0 <= offset <= offset + size <= region.size:
@@ -207,10 +207,10 @@ class RegionMemory:
 
     # -- what arguments point to
 
-    def _region(self, base: Term, address: Word) -> Region:
+    def _region(self, base: Term) -> Region:
         region = self.around.regions.get(base)
         if region is None:
-            raise AccessError(f"the address {address} is no pointer argument plus a constant")
+            raise AccessError("uses an address that is no pointer argument plus a constant")
         return region
 
     def _read_region(self, region: Region, base: Term, offset: int, size: int) -> Word:

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from seamir.diagnostics import SeamError
+from seamir.emulate.script import MemoryAccessError
 from seamir.ir.leaf import LoadKind, Plan
-from seamir.objects.reading import read_object
 from seamir.source import Span
 from seamir.targets import Target
 from seamir.verify.code import Code, LaidOut
-from seamir.verify.counterexample import build
+from seamir.verify.counterexample import find_example
 from seamir.verify.coverage import unreachable_code
 from seamir.verify.ends import Ends
+from seamir.verify.evaluation import evaluate
 from seamir.verify.memory import SLOT, RegionMemory, Surroundings
 from seamir.verify.overlap import Overlaps
+from seamir.verify.replay import replay
 from seamir.verify.result import Failure, Proof, Verdict
 from seamir.verify.sites import LATER, Site
 from seamir.verify.solver import OutOfTimeError, Solver
@@ -30,6 +33,7 @@ from seamir.verify.specification import Attempts, Granted, Specification
 from seamir.verify.state import STATUS_FLAGS, VECTOR_WIDTH, VECTORS, State
 from seamir.verify.terms import (
     FALSE,
+    TRUE,
     Word,
     bit_not,
     both,
@@ -62,7 +66,7 @@ def prove_object(
 
     Raises ObjectError or LinkError if the object cannot be read or laid out.
     """
-    laid_out = LaidOut.of(read_object(data), target)
+    laid_out = LaidOut.of(data, target)
     return tuple(prove(laid_out, plan, target, timeout=timeout) for plan in plans)
 
 
@@ -76,7 +80,33 @@ def prove(laid_out: LaidOut, plan: Plan, target: Target, *, timeout: float | Non
     deadline = None if timeout is None else time.monotonic() + timeout
     attempt = _Attempt(plan, code, target, Solver(deadline))
     attempt.run()
-    return attempt.proof(time.process_time() - started)
+    proof = attempt.proof()
+    failures = tuple(_confirmed(one, laid_out.data, plan, target) for one in proof.failures)
+    verdict = proof.verdict
+    if failures:
+        refuted = any(failure.counterexample is not None for failure in failures)
+        verdict = Verdict.REFUTED if refuted else Verdict.UNDECIDED
+    seconds = time.process_time() - started
+    return replace(proof, failures=failures, verdict=verdict, seconds=seconds)
+
+
+def _confirmed(failure: Failure, data: bytes, plan: Plan, target: Target) -> Failure:
+    """The failure, without its counterexample if that is one only by what sites.py forgot.
+
+    Such a call begins with attempts that lead to the state which the failure is about; whether they
+    do is seen by executing it.
+    """
+    example = failure.counterexample
+    if example is None or failure.is_certain:
+        return failure
+    try:
+        shown = bool(replay(data, plan, target, example).differences)
+    except (SeamError, MemoryAccessError):  # no unicorn, or a call that no caller can make
+        shown = False
+    if shown:
+        return replace(failure, is_certain=True)
+    text = f"{failure.text}; no call was found that shows it"
+    return replace(failure, text=text, counterexample=None, found=None, wanted=None)
 
 
 @dataclass
@@ -119,25 +149,22 @@ class _Attempt:
             self._record = _Record(failures=[Failure("the time is over", span=self._plan.span)])
             self._records.append(self._record)
 
-    def proof(self, seconds: float) -> Proof:
-        """What came of it."""
+    def proof(self) -> Proof:
+        """What came of it, if nothing failed: proved."""
         failures = [failure for record in self._records for failure in record.failures]
         paths = sum(record.paths for record in self._records)
         obligations = sum(record.obligations for record in self._records)
         if not failures and not (paths and obligations):
             failures = [Failure("nothing was there to be shown", span=self._plan.span)]
-        refuted = any(failure.counterexample is not None for failure in failures)
-        verdict = Verdict.REFUTED if refuted else Verdict.UNDECIDED
         return Proof(
             symbol=self._plan.symbol,
             leaf=self._plan.leaf,
-            verdict=verdict if failures else Verdict.PROVED,
+            verdict=Verdict.UNDECIDED if failures else Verdict.PROVED,
             paths=paths,
             obligations=obligations,
             queries=self._solver.queries,
             instructions=len(self._walker.covered),
             sites=tuple(sorted(self._visited)),
-            seconds=seconds,
             failures=tuple(failures[:_MOST_FAILURES]),
             unreachable=self._unreachable,
             assumptions=self._overlaps.assumptions(),
@@ -375,14 +402,10 @@ class _Attempt:
 
     def _lose(self, path: Path, event: Lost) -> None:
         self._record.obligations += 1
-        if not event.is_wrong:
-            self._record.failures.append(self._failure(path, event.text, None))
-            return
-        self._solver.assume_only(path.conditions)
-        self._record.failures.append(self._failure(path, event.text, self._span_of(path)))
-
-    def _span_of(self, path: Path) -> Span:
-        return self._plan.span
+        failure = self._failure(path, event.text, self._plan.span)
+        if not event.is_wrong:  # the code may be right, and the prover does not know it
+            failure = replace(failure, counterexample=None)
+        self._record.failures.append(failure)
 
     # -- obligations
 
@@ -416,20 +439,30 @@ class _Attempt:
         path: Path,
         text: str,
         span: Span | None,
-        wrong: Word | None = None,
+        wrong: Word = TRUE,
         found: Word | None = None,
         wanted: Word | None = None,
     ) -> Failure:
+        """A failure with the call that shows it."""
         offset = self._code.offset(path.address)
         instruction = self._code.at(path.address)
-        place = {
-            "offset": offset,
-            "instruction": None if instruction is None else str(instruction),
-            "line": None if offset is None else self._code.line(offset),
-            "span": span,
-        }
-        return build(
-            self._solver, self._specification, self._target, path, text, wrong, found, wanted, place
+        failure = Failure(
+            text,
+            offset=offset,
+            instruction=None if instruction is None else str(instruction),
+            line=None if offset is None else self._code.line(offset),
+            span=span,
+            is_certain=path.origin is None or path.origin.is_exact,
+        )
+        example = find_example(self._solver, self._specification, path, wrong)
+        if example is None:
+            raise AssertionError(f"{self._plan.symbol}: {text}, and there is no such path")
+        call, model = example
+        return replace(
+            failure,
+            counterexample=call,
+            found=None if found is None else evaluate(found, model),
+            wanted=None if wanted is None else evaluate(wanted, model),
         )
 
     def _check_coverage(self) -> None:

@@ -112,6 +112,8 @@ class Solver:
         return found
 
     def _make_condition(self, term: Term) -> Any:
+        if term.operator == "symbol":
+            return self._term(term) == 1
         one, *rest = term.arguments
         match term.operator:
             case "eq":

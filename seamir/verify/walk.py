@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from seamir.emulate.processor import GENERAL
+from iced_x86 import Mnemonic
+
 from seamir.ir.leaf import CallSymbol, Plan
+from seamir.model.registers import REGISTERS
 from seamir.targets import Target
 from seamir.verify.code import Code
 from seamir.verify.instructions import Jump, Stop, execute, pop
@@ -164,7 +166,9 @@ class Walker:
                 undefined = vector == _UNDEFINED_OPCODE
                 return Trap() if undefined else Lost(f"runs into `{instruction}`", True)
             case Jump(target, condition):
-                return self._jump(path, pending, target, condition, instruction.next_ip)
+                is_return = instruction.mnemonic == Mnemonic.RET
+                following = instruction.next_ip
+                return self._jump(path, pending, target, condition, following, is_return)
         return None
 
     def _require_demands(self, path: Path) -> None:
@@ -173,11 +177,19 @@ class Walker:
             self.require(path, condition, text)
 
     def _jump(
-        self, path: Path, pending: list[Path], target: Word, condition: Word, following: int
+        self,
+        path: Path,
+        pending: list[Path],
+        target: Word,
+        condition: Word,
+        following: int,
+        is_return: bool,
     ) -> Event | None:
         if target is RETURN_ADDRESS:
             return Return()
         if isinstance(target, Term):
+            if is_return:
+                return Lost("returns to an address that is not its caller's", True)
             return Lost("jumps to an address that it computes", False)
         ways = self._ways(path, condition)
         if condition is not TRUE:
@@ -218,7 +230,7 @@ class Walker:
             return Trap()
         convention = self.target.convention
         tag = f"~called.{len(path.called)}"
-        for register in GENERAL:
+        for register in REGISTERS:
             if register not in convention.preserved:
                 state.registers[register] = symbol(f"{tag}.{register}")
         for flag in STATUS_FLAGS:
