@@ -301,6 +301,10 @@ class _Attempt:
         state, memory, before, conditions = site.state(tag)
         loaded = dict(state.registers)
         destroyed = plan.destroyed
+        if kind == "carry":  # nobody answered, and RAX is as it was
+            destroyed -= {"rax"}
+        elif kind == "fault":  # the instruction did nothing
+            destroyed = frozenset()
         carry: Word = symbol(f"{tag}.carry", 1)
         if plan.edges.carry is not None:
             carry = int(kind == "carry")
