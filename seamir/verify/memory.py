@@ -217,12 +217,12 @@ class RegionMemory:
         value: Word = 0
         for index in range(size):
             at = offset + index
-            if at not in region.readable:
-                raise AccessError(f"reads {size} bytes at {_place(region, offset)}")
-            message = f"reads {_place(region, at)}, which need not be there"
-            self._demand(region.readable[at], message)
             byte = self._written(region.name, at)
             if byte is None:
+                if at not in region.readable:
+                    raise AccessError(f"reads {size} bytes at {_place(region, offset)}")
+                message = f"reads {_place(region, at)}, which need not be there"
+                self._demand(region.readable[at], message)
                 byte = self.initial(region.name, at, 1)
             value = concat(byte, 8, value, 8 * index) if index else byte
         self.order_matters |= {
