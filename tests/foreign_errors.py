@@ -192,6 +192,12 @@ _CALLERS_REGISTERS = (
         {".Lcarry:\n": ".Lcarry:\n\tstd\n"},
     ),
     Wrong(
+        "cache_flush",
+        "direction flag left set by a retry",
+        "Only a call that was repeated returns with DF set.",
+        {"jns .Lattempt": "js .Lout\n\tstd\n\tjmp .Lattempt"},
+    ),
+    Wrong(
         "page_track",
         "stack not aligned for the call",
         "RSP is no multiple of 16 at the call, and C code with SSE faults.",
@@ -333,6 +339,24 @@ _ATTEMPTS = (
         "count lost in the call",
         "RDX does not survive the call.",
         {"movl $1000, %esi": "movl $1000, %edx", "subl $1, %esi": "subl $1, %edx"},
+    ),
+    Wrong(
+        "cache_flush-apart",
+        "status of one cache lost",
+        "After the second attempt for cache 0 the status is 0, whatever it was.",
+        {
+            "cmpl %edx, %ecx": "testq %rdi, %rdi\n\tcmovzq %rdi, %rax\n\tcmpl %edx, %ecx",
+        },
+    ),
+    Wrong(
+        "cache_probe",
+        "slot taken for what it was",
+        "The slot at RSP is compared with what was there at entry, and a retry overwrites it.",
+        {
+            "movl $3, 8(%rsp)": "movq (%rsp), %rsi\n\tmovl $3, 8(%rsp)",
+            "movq %rax, %rdx": "cmpq (%rsp), %rsi\n\tcmovneq %rdi, %rax\n\tmovq %rax, %rdx",
+            "decl 8(%rsp)": "movq %rax, (%rsp)\n\tdecl 8(%rsp)",
+        },
     ),
     Wrong(
         "page_remove",

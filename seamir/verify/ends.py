@@ -14,8 +14,8 @@ from seamir.source import Span
 from seamir.targets import Target
 from seamir.verify.evaluation import symbols_of
 from seamir.verify.memory import SLOT, RegionMemory
-from seamir.verify.sites import LATER
 from seamir.verify.specification import End, Specification, Stored
+from seamir.verify.state import LATER
 from seamir.verify.terms import FALSE, TRUE, Word, add, bit_not, equal, extract
 from seamir.verify.walk import Path
 

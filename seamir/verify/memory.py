@@ -8,11 +8,12 @@ write needs it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 from seamir.emulate.image import Image
-from seamir.verify.state import State
+from seamir.verify.state import LATER, State
 from seamir.verify.terms import TRUE, Term, Word, concat, extract, split_sum, symbol
 
 SLOT = 8  # bytes of a stack slot
@@ -44,6 +45,7 @@ class Surroundings:
     `frame` is the symbol of RSP at entry, `alignment` what RSP is a multiple of once the return
     address is off the stack; `caller` are the bytes above that address which belong to the caller
     (stack arguments), by offset from `frame`, and `shadow` those that the function may use.
+    `losses` numbers the times at which something below RSP was lost.
     """
 
     frame: Term
@@ -53,6 +55,7 @@ class Surroundings:
     shadow: range
     red_zone: bool
     image: Image
+    losses: Iterator[int] = field(default_factory=count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,8 @@ class RegionMemory:
     """The memory of one path.
 
     `cells` are the bytes of the frame by offset, each with its size; `writes` are those to the
-    caller's memory, in order; `epoch` names the time since which nobody else changed that memory.
+    caller's memory, in order; `epoch` names the time since which nobody else changed that memory,
+    `frame_epoch` the one since which no byte of the frame was lost.
     `demands` are conditions that the accesses so far need, for whoever runs the code to prove;
     `order_matters` are pairs of arguments whose overlap would change what is read.
     """
@@ -79,6 +83,7 @@ class RegionMemory:
     cells: dict[int, tuple[int, Word]] = field(default_factory=dict)
     writes: list[Write] = field(default_factory=list)
     epoch: str = "0"
+    frame_epoch: str = "0"
     demands: list[tuple[Word, str]] = field(default_factory=list)
     order_matters: set[tuple[str, str]] = field(default_factory=set)
 
@@ -89,6 +94,7 @@ class RegionMemory:
             dict(self.cells),
             list(self.writes),
             self.epoch,
+            self.frame_epoch,
             list(self.demands),
             set(self.order_matters),
         )
@@ -137,6 +143,7 @@ class RegionMemory:
         """Interrupts and calls may overwrite the frame below that many bytes from its start."""
         for start in [start for start in self.cells if start < offset]:
             del self.cells[start]
+        self.frame_epoch = f"{LATER}lost.{next(self.around.losses)}"
 
     def word(self, region: str, offset: int, size: int) -> Word | None:
         """What the writes leave in bytes of a region; None if they do not reach all of them."""
@@ -172,7 +179,7 @@ class RegionMemory:
         if offset >= 0 and offset not in self.around.shadow:
             raise AccessError(f"reads the caller's stack at rsp+{offset:#x}, past the arguments")
         # Not written yet, or lost: whatever is there, the same at each read until it is changed.
-        return extract(symbol(f"stack[{slot}].{self.epoch}"), 8 * (offset - slot), 8)
+        return extract(symbol(f"stack[{slot}].{self.frame_epoch}"), 8 * (offset - slot), 8)
 
     def _check_frame(self, state: State, offset: int, size: int, verb: str) -> None:
         base, lowest = split_sum(state.registers["rsp"])

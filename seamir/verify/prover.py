@@ -27,10 +27,10 @@ from seamir.verify.memory import SLOT, RegionMemory, Surroundings
 from seamir.verify.overlap import Overlaps
 from seamir.verify.replay import replay
 from seamir.verify.result import Failure, Proof, Verdict
-from seamir.verify.sites import LATER, Site
+from seamir.verify.sites import Site
 from seamir.verify.solver import OutOfTimeError, Solver
 from seamir.verify.specification import Attempts, Granted, Specification
-from seamir.verify.state import STATUS_FLAGS, VECTOR_WIDTH, VECTORS, State
+from seamir.verify.state import LATER, STATUS_FLAGS, VECTOR_WIDTH, VECTORS, State
 from seamir.verify.terms import (
     FALSE,
     TRUE,
@@ -369,6 +369,8 @@ class _Attempt:
         text = "it stores an output before the last attempt is over"
         self._require(path, int(not writes), text, span=span)
         self._require(path, int(not path.called), "it calls a function between attempts", span=span)
+        clear = bit_not(path.state.flags["df"], 1)
+        self._require(path, clear, "the direction flag is set at the instruction", span=span)
         base, _ = split_sum(path.state.registers["rsp"])
         known = int(base is path.memory.around.frame)
         self._require(path, known, "rsp is unknown at the instruction", span=span)

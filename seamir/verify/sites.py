@@ -16,7 +16,7 @@ from typing import TypeAlias
 from seamir.verify.evaluation import evaluate, symbols_of
 from seamir.verify.memory import RegionMemory
 from seamir.verify.specification import BUDGET_WIDTH, Attempts
-from seamir.verify.state import VECTOR_WIDTH, State
+from seamir.verify.state import LATER, VECTOR_WIDTH, State
 from seamir.verify.terms import (
     Word,
     add,
@@ -35,7 +35,6 @@ from seamir.verify.walk import Path
 
 # A register by name, a vector register by number, or a cell of the frame as (offset, bytes).
 Location: TypeAlias = str | int | tuple[int, int]
-LATER = "~"  # in the names of symbols for what came after an attempt
 Confirm: TypeAlias = Callable[[Word], bool]
 
 
@@ -169,7 +168,10 @@ class Site:
 
         `confirm` says whether a condition is certain on that path.
         """
-        dropped = False
+        known = set(path.conditions)
+        conditions = tuple(one for one in self.conditions if one in known or confirm(one))
+        dropped = conditions != self.conditions
+        self.conditions = conditions
         locations = _locations(path)
         for location in [one for one in self.facts if one not in locations]:
             del self.facts[location]

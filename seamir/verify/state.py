@@ -14,6 +14,7 @@ from seamir.verify.terms import Word, symbol
 
 VECTORS = 16  # XMM0 to XMM15
 VECTOR_WIDTH = 128  # bits of each
+LATER = "~"  # in the names of symbols for what came after an attempt
 
 STATUS_FLAGS = ("cf", "pf", "af", "zf", "sf", "of")
 FLAGS = (*STATUS_FLAGS, "df")

@@ -41,7 +41,7 @@ def test_execution_shows_the_errors(wrong: Wrong, target: str) -> None:
 @pytest.mark.parametrize("build", BUILDS, ids=str)
 def test_twins_do_what_the_plans_say(build: Build) -> None:
     foreign = twins_of(OWN, build)
-    assert len(foreign.plans) == 19
+    assert len(foreign.plans) == 20
     different = {plan.symbol for plan in foreign.plans if differences(foreign, plan)}
     assert different == ({"page_mode"} if "clang" in build.compiler else set())
 
