@@ -20,6 +20,8 @@ from seamir.verify.state import LATER, VECTOR_WIDTH, State
 from seamir.verify.terms import (
     Word,
     add,
+    bit_and,
+    bit_or,
     equal,
     extract,
     less_unsigned,
@@ -119,7 +121,8 @@ class Site:
 
     `conditions` hold on all of them. `limits` are what the clauses grant at most; `epoch` is None
     where others may have changed memory between two arrivals. It `is_exact` while it stands for
-    nothing but the first arrival.
+    nothing but the first arrival. `changing` are the operands that resumptions change, each with
+    the bits that may change.
     """
 
     address: int
@@ -131,6 +134,8 @@ class Site:
     limits: tuple[int, ...]
     epoch: str | None
     is_exact: bool
+    first_operands: Mapping[str, Word]
+    changing: Mapping[str, int]
     is_pending: bool = field(default=True)
 
     @staticmethod
@@ -138,7 +143,7 @@ class Site:
         path: Path,
         attempts: Attempts,
         limits: tuple[int, ...],
-        changing: frozenset[str],
+        changing: Mapping[str, int],
         confirm: Confirm,
     ) -> Site:
         """The site as its first arrival has it."""
@@ -161,6 +166,8 @@ class Site:
             limits,
             path.memory.epoch,
             path.origin is None,
+            attempts.operands,
+            changing,
         )
 
     def join(self, path: Path, attempts: Attempts, confirm: Confirm) -> bool:
@@ -199,6 +206,14 @@ class Site:
             self.is_pending = True
         return dropped
 
+    def _operand(self, name: str, tag: str) -> Word:
+        """An operand of which no more is known than the bits that no resumption changes."""
+        unknown, first = symbol(f"{tag}.operand.{name}"), self.first_operands[name]
+        if not is_lasting(first):
+            return unknown
+        kept = bit_and(first, ~self.changing.get(name, 0) & mask(64))
+        return bit_or(kept, bit_and(unknown, self.changing.get(name, 0)))
+
     def state(self, tag: str) -> tuple[State, RegionMemory, Attempts, tuple[Word, ...]]:
         """A state that stands for every arrival, with what is known of it.
 
@@ -213,7 +228,7 @@ class Site:
             if budget is None:
                 conditions.append(less_unsigned(unknown, limit + 1, BUDGET_WIDTH))
         operands = {
-            name: symbol(f"{tag}.operand.{name}") if word is None else word
+            name: self._operand(name, tag) if word is None else word
             for name, word in self.operands.items()
         }
         attempts = Attempts(tuple(budgets), operands)

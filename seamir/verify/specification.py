@@ -250,13 +250,13 @@ class Specification:
         return operands
 
     @cached_property
-    def changing(self) -> frozenset[str]:
-        """The operands that some resumption changes."""
-        return frozenset(
-            step.register if isinstance(step, CarryRegister) else step.place.register
-            for clause in self.plan.again
-            for step in clause.steps
-        )
+    def changing(self) -> dict[str, int]:
+        """The operands that some resumption changes, each with the bits that may change."""
+        found: dict[str, int] = {}
+        for step in [step for clause in self.plan.again for step in clause.steps]:
+            register, changed = _changed_bits(step)
+            found[register] = found.get(register, 0) | changed
+        return found
 
     def refused(self, after: Mapping[str, Word]) -> Word:
         """Whether the registers say that the other side was not reached."""
@@ -378,6 +378,19 @@ _OPERATIONS = {
     "<<": shift_left,
     ">>": shift_right,
 }
+
+
+def _changed_bits(step: SetBits | CarryRegister) -> tuple[str, int]:
+    """The register that a step changes, and the bits of it that may change.
+
+    A value is not cut to its bits: only of a constant it is known where it ends.
+    """
+    if isinstance(step, CarryRegister):
+        return step.register, mask(64)
+    place, value = step.place, step.value
+    if not isinstance(value, Constant):
+        return place.register, mask(64)
+    return place.register, slice_mask(place.low, place.high) | value.value << place.low & mask(64)
 
 
 def bits(registers: Mapping[str, Word], place: Bits) -> Word:
