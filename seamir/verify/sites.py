@@ -38,6 +38,7 @@ from seamir.verify.walk import Path
 # A register by name, a vector register by number, or a cell of the frame as (offset, bytes).
 Location: TypeAlias = str | int | tuple[int, int]
 Confirm: TypeAlias = Callable[[Word], bool]
+_UNROLLED = 3  # low bits of a budget that may be the same each time
 
 
 def is_lasting(word: Word) -> bool:
@@ -112,7 +113,36 @@ class Count:
         return Count(self.start, self.budgets, tuple(steps), self.width)
 
 
-Fact: TypeAlias = Same | Operand | Count
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The location holds what one clause still grants, or what it granted, and a constant.
+
+    It is `start` plus the clause's budget, or with `down` less the budget, in `width` bits.
+    """
+
+    clause: int
+    down: bool
+    start: int
+    width: int
+
+    @staticmethod
+    def of(value: int, clause: int, budget: int, width: int, *, down: bool) -> Left:
+        """The count that holds this value where the clause grants so many attempts."""
+        start = value + budget if down else value - budget
+        return Left(clause, down, start & mask(width), width)
+
+    def word(self, attempts: Attempts, width: int) -> Word:
+        """What the location holds."""
+        budget = attempts.budgets[self.clause]
+        if self.width > BUDGET_WIDTH:
+            budget = zero_extend(budget, BUDGET_WIDTH, self.width)
+        else:
+            budget = extract(budget, 0, self.width)
+        count = (subtract if self.down else add)(self.start, budget, self.width)
+        return zero_extend(count, self.width, width)
+
+
+Fact: TypeAlias = Same | Operand | Count | Left
 
 
 @dataclass
@@ -122,7 +152,8 @@ class Site:
     `conditions` hold on all of them. `limits` are what the clauses grant at most; `epoch` is None
     where others may have changed memory between two arrivals. It `is_exact` while it stands for
     nothing but the first arrival. `changing` are the operands that resumptions change, each with
-    the bits that may change.
+    the bits that may change. `remainders` are low bits of the budgets, how many and which: where a
+    compiler unrolled a loop, each place of the instruction sees every second budget, or fourth.
     """
 
     address: int
@@ -136,6 +167,7 @@ class Site:
     is_exact: bool
     first_operands: Mapping[str, Word]
     changing: Mapping[str, int]
+    remainders: list[tuple[int, int] | None]
     is_pending: bool = field(default=True)
 
     @staticmethod
@@ -168,6 +200,7 @@ class Site:
             path.origin is None,
             attempts.operands,
             changing,
+            [None if one is None else (_UNROLLED, one & mask(_UNROLLED)) for one in budgets],
         )
 
     def join(self, path: Path, attempts: Attempts, confirm: Confirm) -> bool:
@@ -196,6 +229,10 @@ class Site:
         for index, budget in enumerate(attempts.budgets):
             if self.budgets[index] is not None and budget != self.budgets[index]:
                 self.budgets[index], dropped = None, True
+            if self.remainders[index] is not None:
+                remainder = self._remainder(index, budget, confirm)
+                dropped |= remainder != self.remainders[index]
+                self.remainders[index] = remainder
         for name, word in self.operands.items():
             if word is not None and not confirm(equal(attempts.operands[name], word)):
                 self.operands[name], dropped = None, True
@@ -205,6 +242,14 @@ class Site:
             self.is_exact = False
             self.is_pending = True
         return dropped
+
+    def _remainder(self, index: int, budget: Word, confirm: Confirm) -> tuple[int, int] | None:
+        """As many low bits of a budget, and their value, as it has in common with those before."""
+        known = self.remainders[index]
+        while known is not None and not confirm(equal(extract(budget, 0, known[0]), *known[::-1])):
+            width = known[0] - 1
+            known = (width, known[1] & mask(width)) if width else None
+        return known
 
     def _operand(self, name: str, tag: str) -> Word:
         """An operand of which no more is known than the bits that no resumption changes."""
@@ -227,6 +272,10 @@ class Site:
             budgets.append(unknown if budget is None else budget)
             if budget is None:
                 conditions.append(less_unsigned(unknown, limit + 1, BUDGET_WIDTH))
+                remainder = self.remainders[index]
+                if remainder is not None:
+                    width, value = remainder
+                    conditions.append(equal(extract(unknown, 0, width), value, width))
         operands = {
             name: self._operand(name, tag) if word is None else word
             for name, word in self.operands.items()
@@ -305,6 +354,9 @@ def _suggest(
     for bits in {width, min(width, BUDGET_WIDTH)} if budgets else ():
         if value <= mask(bits):
             yield Count(value, budgets, (None,) * len(budgets), bits)
+            for clause, budget in enumerate(budgets):
+                yield Left.of(value, clause, budget, bits, down=False)
+                yield Left.of(value, clause, budget, bits, down=True)
 
 
 def _may_equal(a: Word, b: Word) -> bool:
