@@ -36,9 +36,9 @@ from seamir.ir.leaf import CallSymbol, Plan, Returns
 from seamir.objects.reading import read_object
 from seamir.targets import Target
 
-DATA_START = 0x1000_0000  # the caller's memory; every region is within it
+DATA_START = 0x7E00_1000_0000  # the caller's memory, above 4 GiB; every region is within it
 DATA_SIZE = 16 * PAGE  # bytes
-_STACK_START = 0x7FF0_0000
+_STACK_START = 0x7FF0_0000_0000
 _STACK_SIZE = 16 * PAGE  # bytes
 _ENTRY_RSP = _STACK_START + _STACK_SIZE - PAGE - 8  # as after a call: 8 below a multiple of 16
 _INDEX = {name: index for index, name in enumerate(GENERAL)}

@@ -310,9 +310,8 @@ class _Attempt:
             carry = int(kind == "carry")
         for name in destroyed:
             state.registers[name] = symbol(f"{tag}.{name}")
-        for flag in STATUS_FLAGS:
-            state.flags[flag] = symbol(f"{tag}.{flag}", 1)
-        state.flags["cf"] = carry if kind != "fault" else symbol(f"{tag}.cf", 1)
+        for flag in STATUS_FLAGS if kind != "fault" else ():
+            state.flags[flag] = carry if flag == "cf" else symbol(f"{tag}.{flag}", 1)
         state.epoch = f"{tag}."
         if plan.destroys_memory:
             memory.epoch = f"{tag}.memory"
@@ -450,8 +449,8 @@ class _Attempt:
         wanted: Word | None = None,
     ) -> Failure:
         """A failure with the call that shows it."""
-        offset = self._code.offset(path.address)
-        instruction = self._code.at(path.address)
+        offset = self._code.offset(path.place)
+        instruction = self._code.at(path.place)
         failure = Failure(
             text,
             offset=offset,

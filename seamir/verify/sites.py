@@ -16,7 +16,7 @@ from typing import TypeAlias
 from seamir.verify.evaluation import evaluate, symbols_of
 from seamir.verify.memory import RegionMemory
 from seamir.verify.specification import BUDGET_WIDTH, Attempts
-from seamir.verify.state import LATER, VECTOR_WIDTH, State
+from seamir.verify.state import FLAGS, LATER, VECTOR_WIDTH, State
 from seamir.verify.terms import (
     Word,
     add,
@@ -35,7 +35,7 @@ from seamir.verify.terms import (
 )
 from seamir.verify.walk import Path
 
-# A register by name, a vector register by number, or a cell of the frame as (offset, bytes).
+# A register or flag by name, a vector register by number, a cell of the frame as (offset, bytes).
 Location: TypeAlias = str | int | tuple[int, int]
 Confirm: TypeAlias = Callable[[Word], bool]
 _UNROLLED = 3  # low bits of a budget that may be the same each time
@@ -246,10 +246,12 @@ class Site:
     def _remainder(self, index: int, budget: Word, confirm: Confirm) -> tuple[int, int] | None:
         """As many low bits of a budget, and their value, as it has in common with those before."""
         known = self.remainders[index]
-        while known is not None and not confirm(equal(extract(budget, 0, known[0]), *known[::-1])):
-            width = known[0] - 1
-            known = (width, known[1] & mask(width)) if width else None
-        return known
+        while known is not None:
+            width, low = known
+            if confirm(equal(extract(budget, 0, width), low, width)):
+                return known
+            known = (width - 1, low & mask(width - 1)) if width > 1 else None
+        return None
 
     def _operand(self, name: str, tag: str) -> Word:
         """An operand of which no more is known than the bits that no resumption changes."""
@@ -302,7 +304,9 @@ def _width(location: Location) -> int:
     """Bits of a location."""
     if isinstance(location, tuple):
         return 8 * location[1]
-    return VECTOR_WIDTH if isinstance(location, int) else 64
+    if isinstance(location, int):
+        return VECTOR_WIDTH
+    return 1 if location in FLAGS else 64
 
 
 def _locations(path: Path) -> dict[Location, tuple[Word, int]]:
@@ -311,6 +315,7 @@ def _locations(path: Path) -> dict[Location, tuple[Word, int]]:
     found: dict[Location, tuple[Word, int]] = {
         name: (value, 64) for name, value in state.registers.items()
     }
+    found |= {name: (value, 1) for name, value in state.flags.items()}
     found |= {number: (value, VECTOR_WIDTH) for number, value in state.vectors.items()}
     base, lowest = split_sum(state.registers["rsp"])
     if base is path.memory.around.frame:
@@ -327,6 +332,8 @@ def _put(state: State, memory: RegionMemory, location: Location, value: Word) ->
         memory.cells[offset] = size, value
     elif isinstance(location, int):
         state.vectors[location] = value
+    elif location in FLAGS:
+        state.flags[location] = value
     else:
         state.registers[location] = value
 
@@ -349,7 +356,7 @@ def _suggest(
         if (value == word or _may_equal(value, operand)) and confirm(equal(value, operand)):
             yield Operand(name)
     budgets = tuple(budget for budget in attempts.budgets if isinstance(budget, int))
-    if not isinstance(value, int) or width > 64 or len(budgets) < len(attempts.budgets):
+    if not isinstance(value, int) or not 1 < width <= 64 or len(budgets) < len(attempts.budgets):
         return
     for bits in {width, min(width, BUDGET_WIDTH)} if budgets else ():
         if value <= mask(bits):

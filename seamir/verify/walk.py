@@ -52,7 +52,8 @@ class Path:
     """A way through the code: what the processor holds, and what is known to be so.
 
     `origin` is None for a path from the function's entry. `called` are the functions called since,
-    and `writes_at_call` how many writes were made before the last of them.
+    and `writes_at_call` how many writes were made before the last of them. `place` is the address
+    of the last instruction in the function itself, since it may return through a thunk.
     """
 
     state: State
@@ -63,6 +64,7 @@ class Path:
     called: tuple[str, ...] = ()
     writes_at_call: int | None = None
     steps: int = 0
+    place: int = 0
 
     def fork(self, address: int, condition: Word) -> Path:
         """The same path, going on elsewhere where a condition holds."""
@@ -143,6 +145,8 @@ class Walker:
 
     def _step(self, path: Path, pending: list[Path]) -> Event | None:
         address, code = path.address, self.code
+        if code.offset(address) is not None:
+            path.place = address
         if code.starts(address, self.plan.instruction.code):
             self.covered.add(address)
             return Arrival()
