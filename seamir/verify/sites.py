@@ -8,7 +8,7 @@ left hold at every arrival: an invariant, which serves for a loop of any bound.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TypeAlias
@@ -18,6 +18,7 @@ from seamir.verify.memory import RegionMemory
 from seamir.verify.specification import BUDGET_WIDTH, Attempts
 from seamir.verify.state import FLAGS, LATER, VECTOR_WIDTH, State
 from seamir.verify.terms import (
+    Term,
     Word,
     add,
     bit_and,
@@ -179,9 +180,12 @@ class Site:
         confirm: Confirm,
     ) -> Site:
         """The site as its first arrival has it."""
-        loaded = {name: path.state.registers[name] for name in sorted(changing)}
         facts = {
-            location: list(_suggest(value, width, attempts, loaded, confirm))
+            location: [
+                fact
+                for fact in _suggest(value, width, path, attempts, changing)
+                if confirm(equal(value, fact.word(attempts, width), width))
+            ]
             for location, (value, width) in _locations(path).items()
         }
         operands = {
@@ -276,8 +280,8 @@ class Site:
                 conditions.append(less_unsigned(unknown, limit + 1, BUDGET_WIDTH))
                 remainder = self.remainders[index]
                 if remainder is not None:
-                    width, value = remainder
-                    conditions.append(equal(extract(unknown, 0, width), value, width))
+                    bits, low = remainder
+                    conditions.append(equal(extract(unknown, 0, bits), low, bits))
         operands = {
             name: self._operand(name, tag) if word is None else word
             for name, word in self.operands.items()
@@ -343,27 +347,47 @@ def _learn(fact: Fact, value: Word, attempts: Attempts) -> Fact | None:
 
 
 def _suggest(
-    value: Word, width: int, attempts: Attempts, loaded: Mapping[str, Word], confirm: Confirm
+    value: Word, width: int, path: Path, attempts: Attempts, changing: Iterable[str]
 ) -> Iterator[Fact]:
     """What may hold of a location that held this at the first arrival.
 
-    `loaded` are the operands that resumptions change, as they are in their registers.
+    `changing` are the operands that resumptions change. What is no more than likely has to be
+    confirmed.
     """
     if is_lasting(value):
         yield Same(value)
-    for name, word in loaded.items() if width == 64 else ():
+    else:
+        yield from (Same(constant) for constant in _constants(value, path.conditions))
+    for name in sorted(changing) if width == 64 else ():
         operand = attempts.operands[name]
-        if (value == word or _may_equal(value, operand)) and confirm(equal(value, operand)):
+        if value == path.state.registers[name] or _may_equal(value, operand):
             yield Operand(name)
-    budgets = tuple(budget for budget in attempts.budgets if isinstance(budget, int))
-    if not isinstance(value, int) or not 1 < width <= 64 or len(budgets) < len(attempts.budgets):
+    if not 1 < width <= 64:
         return
-    for bits in {width, min(width, BUDGET_WIDTH)} if budgets else ():
-        if value <= mask(bits):
+    numbers = _Numbers()
+    found, *others = (evaluate(word, numbers) for word in (value, *attempts.budgets))
+    for bits in {width, min(width, BUDGET_WIDTH)}:
+        if isinstance(value, int) and value > mask(bits):
+            continue
+        budgets = tuple(budget for budget in attempts.budgets if isinstance(budget, int))
+        if isinstance(value, int) and len(budgets) == len(attempts.budgets):
             yield Count(value, budgets, (None,) * len(budgets), bits)
-            for clause, budget in enumerate(budgets):
-                yield Left.of(value, clause, budget, bits, down=False)
-                yield Left.of(value, clause, budget, bits, down=True)
+        for clause, number in enumerate(others):
+            for down in (False, True):
+                left = Left.of(found & mask(bits), clause, number, bits, down=down)
+                if _may_equal(value, left.word(attempts, width)):
+                    yield left
+
+
+def _constants(value: Word, conditions: Iterable[Word]) -> Iterator[int]:
+    """The constants that a word is equal to by a condition."""
+    for condition in conditions:
+        if isinstance(condition, Term) and condition.operator == "eq":
+            one, other = condition.arguments[:2]
+            if one is value and isinstance(other, int):
+                yield other
+            elif other is value and isinstance(one, int):
+                yield one
 
 
 def _may_equal(a: Word, b: Word) -> bool:
