@@ -9,6 +9,7 @@ import pytest
 from iced_x86 import Decoder, Instruction
 from instruction_encodings import CODE, CODE_NAMES, PAGE, alignment, random_instruction
 from instruction_forms import Bench, Contents, MisalignedError, PageMemory, compare_form
+from symbolic_forms import symbolic_differences
 
 from seamir.emulate.processor import GENERAL
 from seamir.verify.instructions import FORMS, Jump, execute
@@ -17,6 +18,7 @@ from seamir.verify.state import FLAGS, VECTORS, State
 from seamir.verify.terms import TRUE
 
 STATES = 120  # of each form; `python tests/fuzz_instructions.py` runs more
+SYMBOLIC_STATES = 20
 BY_NAME = {CODE_NAMES[code]: code for code in FORMS}
 NAMES = sorted(BY_NAME)
 
@@ -28,6 +30,15 @@ def test_as_a_processor_on_numbers(name: str) -> None:
     result = compare_form(bench(), BY_NAME[name], STATES, seed=1)
     assert result.differences == []
     assert result.states == STATES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_on_symbols_as_on_numbers(name: str) -> None:
+    random = Random(name)
+    for _ in range(SYMBOLIC_STATES):
+        instruction, data = random_instruction(BY_NAME[name], CODE, random)
+        content = Contents(instruction, random).content()
+        assert list(symbolic_differences(instruction, content)) == [], (str(instruction), data)
 
 
 def zeros() -> State:
