@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,6 +20,15 @@ from instruction_forms import Bench, FormResult, compare_form
 
 from seamir.verify.instructions import FORMS
 
+_SHOWN = 5  # differences of one form
+
+bench = cache(Bench)  # one in each process
+
+
+def compare(code: int, states: int, seed: int) -> FormResult:
+    """Runs one form in a process of its own."""
+    return compare_form(bench(), code, states, seed)
+
 
 def main() -> int:
     """Runs all forms; the exit status."""
@@ -26,34 +36,36 @@ def main() -> int:
     parser.add_argument("--states", type=int, default=200, help="how many for each form")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--form", action="append", help="only forms whose name begins so")
+    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
     parser.add_argument("--json", type=Path, help="where the counts go")
     options = parser.parse_args()
-    bench, results = Bench(), []
     prefixes = tuple(options.form or ("",))
-    for code in sorted(FORMS, key=lambda one: CODE_NAMES[one]):
-        if CODE_NAMES[code].startswith(prefixes):
-            results.append(compare_form(bench, code, options.states, options.seed))
-            for text in results[-1].differences[:5]:
-                print(f"{results[-1].name}: {text}", flush=True)
-    record = _record(results, options.states, options.seed)
-    text = json.dumps(record, indent=2) + "\n"
+    codes = [code for code in FORMS if CODE_NAMES[code].startswith(prefixes)]
+    count, results = len(codes), []
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for result in pool.map(compare, codes, [options.states] * count, [options.seed] * count):
+            results.append(result)
+            for text in result.differences[:_SHOWN]:
+                print(f"{result.name}: {text}", flush=True)
+            if len(results) % 50 == 0:
+                print(f"{len(results)} of {count} forms", flush=True)
+    text = json.dumps(_record(results, options.states, options.seed), indent=2) + "\n"
     if options.json:
         options.json.write_text(text, encoding="utf-8")
     print(text, end="")
-    return 1 if record["differences"] else 0
+    return 1 if any(result.differences for result in results) else 0
 
 
 def _record(results: list[FormResult], states: int, seed: int) -> dict[str, object]:
     return {
         "forms": len(results),
         "states of each form": states,
-        "states": sum(one.states for one in results),
-        "encodings": sum(one.encodings for one in results),
-        "differences": sum(len(one.differences) for one in results),
+        "states": sum(result.states for result in results),
+        "encodings": sum(result.encodings for result in results),
         "seed": seed,
         "versions": {name: version(name) for name in ("iced-x86", "unicorn")},
-        "processor seconds": round(time.process_time()),
-        "by form": {one.name: len(one.differences) for one in results if one.differences},
+        "differences": sum(len(result.differences) for result in results),
+        "forms with differences": [result.name for result in results if result.differences],
     }
 
 

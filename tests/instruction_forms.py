@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from random import Random
 
 from iced_x86 import Instruction, Mnemonic, OpKind
@@ -39,8 +40,7 @@ from seamir.verify.terms import Term, Word
 FLAG_BITS = {"cf": 0, "pf": 2, "af": 4, "zf": 6, "sf": 7, "df": 10, "of": 11}
 _ALWAYS_SET = 2  # bit 1 of RFLAGS
 _FLAG_SETS = [
-    _ALWAYS_SET | sum((number >> index & 1) << bit for index, bit in enumerate(FLAG_BITS.values()))
-    for number in range(1 << len(FLAG_BITS))
+    dict(zip(FLAG_BITS, bits, strict=True)) for bits in product((0, 1), repeat=len(FLAG_BITS))
 ]
 _STATES = 50  # of one encoding, at most
 _INVALID_OPCODE = 6
@@ -90,20 +90,34 @@ class PageMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Vectors:
+    """What XMM0 to XMM15 hold, as the processor takes it and as the model does."""
+
+    data: list[bytes]
+    numbers: dict[int, int]
+
+    @staticmethod
+    def random(random: Random) -> Vectors:
+        """Anything."""
+        data = [random.randbytes(VECTOR_SIZE) for _ in range(VECTORS)]
+        return Vectors(data, {n: int.from_bytes(one, "little") for n, one in enumerate(data)})
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """What a processor holds before an instruction; the registers in the order of GENERAL."""
 
     registers: list[int]
-    flags: int  # as in RFLAGS
-    vectors: list[bytes]
+    flags: dict[str, int]
+    vectors: Vectors
     memory: bytes  # of the page
 
     def state(self) -> State:
         """The same for the model."""
         return State(
             dict(zip(GENERAL, self.registers, strict=True)),
-            {name: self.flags >> bit & 1 for name, bit in FLAG_BITS.items()},
-            {n: int.from_bytes(value, "little") for n, value in enumerate(self.vectors)},
+            dict(self.flags),
+            dict(self.vectors.numbers),
             PageMemory(self.memory),
         )
 
@@ -116,20 +130,16 @@ class Contents:
         self._numbers = [random.getrandbits(64) for _ in range(128)]
         self._numbers += random.choices(_INTERESTING, k=128)
         self._bytes = random.randbytes(2 * PAGE_SIZE)
+        self._vectors = [Vectors.random(random) for _ in range(8)]
         self._uses_stack = instruction.mnemonic in STACK_USERS
         self._is_placed = has_memory(instruction) and instruction.mnemonic not in NO_ACCESS
 
     def content(self) -> Content:
         """One of them."""
         random, one = self._random, self._instruction
-        registers = random.choices(self._numbers, k=len(GENERAL))
+        registers = [self._numbers[index] for index in random.randbytes(len(GENERAL))]
         start = random.randrange(PAGE_SIZE)
         memory = bytearray(self._bytes[start : start + PAGE_SIZE])
-        start = random.randrange(PAGE_SIZE)
-        vectors = [
-            self._bytes[at : at + VECTOR_SIZE]
-            for at in range(start, start + VECTORS * VECTOR_SIZE, VECTOR_SIZE)
-        ]
         if self._uses_stack:
             registers[RSP] = PAGE + random.randrange(8, PAGE_SIZE - 8)
         if one.mnemonic == Mnemonic.LEAVE:
@@ -141,16 +151,17 @@ class Contents:
             for register, value in (place_operand(one, random) or {}).items():
                 registers[WIDE.index(register)] = value
         self._set_target(registers, memory)
-        return Content(registers, random.choice(_FLAG_SETS), vectors, bytes(memory))
+        flags, vectors = random.choice(_FLAG_SETS), random.choice(self._vectors)
+        return Content(registers, flags, vectors, bytes(memory))
 
     def _set_target(self, registers: list[int], memory: bytearray) -> None:
         """Puts an address of code where the instruction takes its target from."""
         one = self._instruction
+        if one.mnemonic not in (Mnemonic.RET, Mnemonic.JMP, Mnemonic.CALL):
+            return
         target = random_target(self._random)
         if one.mnemonic == Mnemonic.RET:
             address = registers[RSP]
-        elif one.mnemonic not in (Mnemonic.JMP, Mnemonic.CALL):
-            return
         elif one.op0_kind == OpKind.REGISTER:
             registers[WIDE.index(one.op0_register)] = target
             return
@@ -213,8 +224,9 @@ class Bench:
         place = instruction.ip
         until, limit = (instruction.next_ip, 0) if instruction.has_rep_prefix else (0, 1)
         processor, self._stopped = self._processor, None
-        processor.write_registers([*before.registers, place, before.flags])
-        processor.write_vectors(before.vectors)
+        flags = _ALWAYS_SET | sum(before.flags[name] << bit for name, bit in FLAG_BITS.items())
+        processor.write_registers([*before.registers, place, flags])
+        processor.write_vectors(before.vectors.data)
         processor.write_memory(PAGE, before.memory)
         problem = processor.run(place, until, limit)
         assert problem is None, problem
@@ -235,8 +247,7 @@ class _ReadableProcessor(Processor):
 
 def _fresh_processor(bench: Bench) -> _ReadableProcessor:
     processor = _ReadableProcessor()
-    # The page behind it, since the processor looks at more than it executes.
-    processor.map(CODE, b"\x90" * (CODE_SIZE + 4096), executable=True)
+    processor.map(CODE, b"\xc3" * CODE_SIZE, executable=True)  # ret: nothing is read on from there
     processor.map(PAGE, bytes(PAGE_SIZE))
     processor.on_interrupt(bench.stop)
     processor.on_invalid(lambda: bench.stop(_INVALID_OPCODE))
@@ -257,9 +268,10 @@ def differences(
     instruction: Instruction, before: Content, state: State, flow: Flow, actual: Outcome
 ) -> Iterator[str]:
     """What differs between the model's state after the instruction and the processor's."""
-    for name, value in zip(GENERAL, actual.registers, strict=True):
-        if state.registers[name] != value:
-            yield f"{name} is {state.registers[name]:#x}, on the processor {value:#x}"
+    if list(state.registers.values()) != actual.registers:
+        for name, value in zip(GENERAL, actual.registers, strict=True):
+            if state.registers[name] != value:
+                yield f"{name} is {state.registers[name]:#x}, on the processor {value:#x}"
     undefined = {name for name, value in state.flags.items() if isinstance(value, Term)}
     expected = _undefined(instruction, before)
     if undefined != expected:
@@ -267,9 +279,10 @@ def differences(
     for name, bit in FLAG_BITS.items():
         if name not in undefined and state.flags[name] != actual.flags >> bit & 1:
             yield f"{name} is {state.flags[name]}, not so on the processor"
-    for number, data in enumerate(actual.vectors):
-        if state.vectors[number] != int.from_bytes(data, "little"):
-            yield f"xmm{number} is {state.vectors[number]:#x}, bytes of the processor {data.hex()}"
+    if state.vectors != before.vectors.numbers or actual.vectors != before.vectors.data:
+        for number, data in enumerate(actual.vectors):
+            if state.vectors[number] != int.from_bytes(data, "little"):
+                yield f"xmm{number} is {state.vectors[number]:#x}, on the processor {data.hex()}"
     assert isinstance(state.memory, PageMemory)
     if state.memory.data != actual.memory:
         pairs = enumerate(zip(state.memory.data, actual.memory, strict=True))
