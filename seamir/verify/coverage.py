@@ -40,6 +40,9 @@ def unreachable_code(
     address, passes = code.start, True
     while address < code.end:
         offset = address - code.start
+        if not passes and not any(code.function.code[offset:]):
+            known.append((offset, "zeros with which a linker filled the section"))
+            break
         instruction = code.at(address)
         if instruction is None:
             unknown.append((offset, "these bytes are no instruction"))

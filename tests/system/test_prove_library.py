@@ -1,0 +1,48 @@
+"""The library is proved: all of it for linux-kernel, and for each other target its hardest file.
+
+tests/prove_library.py does the rest, and docs/verification.md has what it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from prove_library import FILES, LINKERS, OBJECTS, Case, cases, prove
+from tools import need
+
+from seamir.targets import TARGETS
+
+KERNEL = "linux-kernel"
+
+
+def cases_here() -> Iterator[Case]:
+    """All of one target, and of the others a file with loops as one delivery has it."""
+    yield from cases([KERNEL])
+    for case in cases([name for name in TARGETS if name != KERNEL], ["guest", "resume"]):
+        if case.delivery == "pointers" and case.conduit == "cautious":
+            yield case
+
+
+def label(case: Case) -> str:
+    """The name of a test."""
+    return f"{case.target}-{case.file}-{case.delivery}-{case.conduit}-{case.object}"
+
+
+@pytest.mark.parametrize("case", list(cases_here()), ids=label)
+def test_every_wrapper_is_proved(case: Case) -> None:
+    if case.object == OBJECTS[1]:
+        need(LINKERS[TARGETS[case.target].object_format])
+    result = prove(case)
+    assert not result.failures
+    assert result.proofs == result.proved > 0
+    assert result.paths >= 2 * result.proofs  # to the instruction, and from it
+    assert result.obligations > 5 * result.paths
+    assert not result.assumptions  # outputs may overlap as they like
+
+
+def test_all_files_of_the_library_are_there() -> None:
+    from seamir.syntax.files import library_names
+
+    described = {name.removeprefix("tdx/").removesuffix(".seam") for name in library_names()}
+    assert described - set(FILES) == {"conduits", "status", "types"}  # which describe no leaf
