@@ -186,6 +186,14 @@ _CALLERS_REGISTERS = (
         {"\tTDCALL\n": "\tTDCALL\n\tmovl $1, %ebx\n"},
     ),
     Wrong(
+        "page_track",
+        "vector register used",
+        "XMM0 belongs to user space there, and nobody has saved it.",
+        {"movq %rcx, (%rsi)": "movq %rcx, %xmm0\n\tmovq %xmm0, (%rsi)"},
+        targets=(KERNEL,),
+        unseen="the emulator looks at vector registers only where code may use them",
+    ),
+    Wrong(
         "page_mode",
         "direction flag left set",
         "C expects DF clear: the caller's next copy goes backwards.",
@@ -399,6 +407,13 @@ _EDGES = (
         "entry of the instruction before",
         "The entry is of the load of RAX, which cannot fault.",
         {"\tmovl $30, %eax\n.Lcall:\n": ".Lcall:\n\tmovl $30, %eax\n"},
+    ),
+    Wrong(
+        "list_export",
+        "entry for a load too",
+        "A bad address would be told as a fault of the call: the kernel has to oops there.",
+        {"\tmovq (%rdi), %rcx\n": ".Lload:\n\tmovq (%rdi), %rcx\n\tFIXUP(.Lload, .Lfault, 2)\n"},
+        unseen="no scenario passes an address that leads nowhere",
     ),
     Wrong(
         "page_mode",

@@ -6,7 +6,7 @@ condition compares, if it compares any.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from seamir.ir.leaf import Plan, Returns
@@ -15,7 +15,7 @@ from seamir.targets import Target
 from seamir.verify.evaluation import symbols_of
 from seamir.verify.memory import SLOT, RegionMemory
 from seamir.verify.specification import End, Specification, Stored
-from seamir.verify.state import LATER
+from seamir.verify.state import LATER, VECTORS
 from seamir.verify.terms import FALSE, TRUE, Word, add, bit_not, equal, extract
 from seamir.verify.walk import Path
 
@@ -145,10 +145,20 @@ class Ends:
         self._equal(path, "rsp at return", registers["rsp"], wanted, 64, span)
         clear = bit_not(path.state.flags["df"], 1)
         self._require(path, clear, "the direction flag is set at return", span=span)
-        for number in self._target.convention.preserved_vectors:
+        for number in self._preserved_vectors():
             text = f"xmm{number}, which a function preserves, at return"
             found = path.state.vectors[number]
             self._equal(path, text, found, self._vectors[number], 128, span)
+
+    def _preserved_vectors(self) -> Sequence[int]:
+        """The vector registers that hold at return what they held at entry.
+
+        Where compilers may not use them they are not the caller's but somebody else's: all of them,
+        unless the other side destroys them, which the caller then has provided for.
+        """
+        if "simd" in self._target.features:
+            return self._target.convention.preserved_vectors
+        return () if self._plan.destroys_simd else range(VECTORS)
 
     def _check_scrub(self, path: Path) -> None:
         """No register that a caller does not expect back holds what came from the other side."""

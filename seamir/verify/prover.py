@@ -204,6 +204,13 @@ class _Attempt:
         state = self._entry.copy()
         assert isinstance(state.memory, RegionMemory)
         start = Path(state, state.memory, self._code.start, (), None)
+        for address in self._code.fixups:
+            if self._code.offset(address) is None:
+                continue
+            known = int(self._code.starts(address, self._plan.instruction.code))
+            place = self._code.at(address)
+            text = f"the fixup table has a row for `{place}`, which is not the call"
+            self._require(start, known, text, span=self._plan.span)
         arrivals = []
         for path, event in self._walker.walk(start):
             self._record.paths += 1
@@ -249,6 +256,8 @@ class _Attempt:
         site = sites.get(path.address)
         if site is not None:
             site.join(path, attempts, confirm)
+            if not site.facts["rsp"]:
+                self._lose(path, Lost("rsp is not the same at each attempt", False))
             return
         limits = tuple(clause.attempts for clause in self._plan.again)
         changing = self._specification.changing

@@ -239,7 +239,7 @@ class Walker:
                 state.registers[register] = symbol(f"{tag}.{register}")
         for flag in STATUS_FLAGS:
             state.flags[flag] = symbol(f"{tag}.{flag}", 1)
-        for number in range(VECTORS):
+        for number in range(VECTORS) if "simd" in self.target.features else ():
             if number not in convention.preserved_vectors:
                 state.vectors[number] = symbol(f"{tag}.xmm{number}", VECTOR_WIDTH)
         memory.epoch = f"{memory.epoch}{tag}"

@@ -19,7 +19,7 @@ from foreign import (
     differences,
     twins_of,
 )
-from foreign_errors import Wrong
+from foreign_errors import KERNEL, Wrong
 
 from seamir.verify.prover import prove_object
 from seamir.verify.result import Proof, Verdict
@@ -61,6 +61,40 @@ def test_errors_in_assembly_are_refuted(wrong: Wrong, target: str) -> None:
     is_wrong = target in wrong.targets
     assert proof.verdict is (Verdict.REFUTED if is_wrong else Verdict.PROVED), told([proof])
     assert bool(proof.failures) == is_wrong
+
+
+UNKNOWN = (
+    Wrong(
+        "cache_probe",
+        "rsp is not the same at each attempt",
+        "Right, with a frame pointer; but where the frame is then, the prover does not see.",
+        {
+            "subq $16, %rsp": "pushq %rbp\n\tmovq %rsp, %rbp\n\tsubq $16, %rsp",
+            "movl $3, 8(%rsp)": "movl $3, -8(%rbp)",
+            "decl 8(%rsp)\n\tjnz .Lattempt": "decl -8(%rbp)\n\tpushq %rdx\n\tjnz .Lattempt",
+            "addq $16, %rsp": "leave",
+        },
+    ),
+    Wrong(
+        "list_export",
+        "is no instruction that the prover knows",
+        "What is at GS, nobody has said.",
+        {"movq (%rdi), %rcx": "movq %gs:(%rdi), %rcx"},
+    ),
+    Wrong(
+        "page_mode",
+        "no end after",
+        "A carry is waited for without end.",
+        {".Lcarry:\n": ".Lcarry:\n\tjmp .Lcarry\n"},
+    ),
+)
+
+
+@pytest.mark.parametrize("case", UNKNOWN, ids=str)
+def test_what_the_prover_does_not_follow_is_undecided(case: Wrong) -> None:
+    proof = prove_one(assembled(case.file, KERNEL, case))
+    assert proof.verdict is Verdict.UNDECIDED
+    assert case.name in proof.failures[0].text
 
 
 @pytest.mark.parametrize("build", BUILDS, ids=str)
