@@ -318,19 +318,24 @@ def compare_form(bench: Bench, code: int, states: int, seed: int) -> FormResult:
     random = Random(f"{seed} {result.name}")
     per_encoding = max(1, min(_STATES, states // 20))
     while result.states < states:
-        place = bench.place(random)
-        instruction, data = random_instruction(code, place, random)
-        bench.load(place, data)
-        contents = Contents(instruction, random)
+        instruction, data = random_instruction(code, bench.place(random), random)
+        count = min(per_encoding, states - result.states)
         result.encodings += 1
-        for _ in range(min(per_encoding, states - result.states)):
-            before = contents.content()
-            state = before.state()
-            flow = execute(instruction, state)
-            actual = bench.run(instruction, before)
-            result.states += 1
-            result.differences += [
-                f"{instruction} ({data.hex()}): {one}, before {before.registers}"
-                for one in differences(instruction, before, state, flow, actual)
-            ]
+        result.states += count
+        result.differences += compare_instruction(bench, instruction, data, count, random)
     return result
+
+
+def compare_instruction(
+    bench: Bench, instruction: Instruction, data: bytes, states: int, random: Random
+) -> Iterator[str]:
+    """What differs with one instruction, run from that many random states."""
+    bench.load(instruction.ip, data)
+    contents = Contents(instruction, random)
+    for _ in range(states):
+        before = contents.content()
+        state = before.state()
+        flow = execute(instruction, state)
+        actual = bench.run(instruction, before)
+        for one in differences(instruction, before, state, flow, actual):
+            yield f"{instruction} ({data.hex()}): {one}, before {before.registers}"

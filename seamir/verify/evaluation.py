@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from seamir.verify.terms import Term, Word, mask, signed, width_of
 
@@ -24,6 +24,24 @@ def _walk(words: tuple[Word, ...]) -> Iterator[Term]:
         pending += [part for part in term.arguments if isinstance(part, Term)]
 
 
+def parts_first(word: Word, is_known: Callable[[Term], bool]) -> Iterator[Term]:
+    """The terms of a word that are not known, each after those it is made of.
+
+    Whoever asks makes each of them known before asking for the next.
+    """
+    pending = [word] if isinstance(word, Term) else []
+    while pending:
+        term = pending[-1]
+        if is_known(term):
+            pending.pop()
+            continue
+        parts = [part for part in term.arguments if isinstance(part, Term) and not is_known(part)]
+        if parts:
+            pending += parts
+        else:
+            yield term
+
+
 def evaluate(word: Word, values: Mapping[str, int]) -> int:
     """The number that a word is, given its symbols' values by name; symbols not named are 0."""
     known: dict[Term, int] = {}
@@ -31,14 +49,7 @@ def evaluate(word: Word, values: Mapping[str, int]) -> int:
     def value_of(part: Word) -> int:
         return part if isinstance(part, int) else known[part]
 
-    pending = [word] if isinstance(word, Term) else []
-    while pending:
-        term = pending[-1]
-        missing = [p for p in term.arguments if isinstance(p, Term) and p not in known]
-        if missing:
-            pending += missing
-            continue
-        pending.pop()
+    for term in parts_first(word, known.__contains__):
         if term.operator == "symbol":
             known[term] = values.get(term.name, 0) & mask(term.width)
         else:

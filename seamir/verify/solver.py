@@ -11,9 +11,10 @@ from typing import Any
 
 import z3
 
-from seamir.verify.evaluation import symbols_of
+from seamir.verify.evaluation import parts_first, symbols_of
 from seamir.verify.terms import TRUE, Term, Word, bit_not
 
+_CONDITIONS = frozenset({"eq", "ult", "slt", "and", "or", "xor", "ite"})  # of 1 bit
 _LONGEST_QUERY = 20_000  # milliseconds, where no limit of the whole proof is nearer
 
 
@@ -53,7 +54,7 @@ class Solver:
             del self._assumed[kept:]
         for condition in conditions[kept:]:
             self._solver.push()
-            self._solver.add(self._condition(condition))
+            self._solver.add(self._proposition(condition))
             self._assumed.append(condition)
 
     def is_possible(self, condition: Word = TRUE) -> bool:
@@ -76,7 +77,7 @@ class Solver:
 
     def model(self, *conditions: Word) -> Mapping[str, int] | None:
         """Numbers for all symbols with which it all holds, by name; None: there are none."""
-        result = self._check([self._condition(one) for one in conditions])
+        result = self._check([self._proposition(one) for one in conditions])
         if result != z3.sat:
             return None
         found = self._solver.model()
@@ -86,7 +87,7 @@ class Solver:
         }
 
     def _ask(self, condition: Word) -> bool:
-        return bool(self._check([self._condition(condition)]) == z3.sat)
+        return bool(self._check([self._proposition(condition)]) == z3.sat)
 
     def _check(self, conditions: Sequence[Any]) -> Any:
         self.check_time()
@@ -102,8 +103,19 @@ class Solver:
 
     # -- translation
 
+    def _proposition(self, word: Word) -> Any:
+        """A word of 1 bit for z3; its parts first, so that the longest word needs no deep stack."""
+        for term in parts_first(word, self._is_made):
+            if term.width == 1:
+                self._condition(term)
+            else:
+                self._term(term)
+        return self._condition(word)
+
+    def _is_made(self, term: Term) -> bool:
+        return term in (self._conditions if term.width == 1 else self._made)
+
     def _condition(self, word: Word) -> Any:
-        """A word of 1 bit as a proposition."""
         if isinstance(word, int):
             return z3.BoolVal(bool(word), ctx=self._context)
         found = self._conditions.get(word)
@@ -153,7 +165,7 @@ class Solver:
         width = term.width
         if term.operator == "symbol":
             return z3.BitVec(term.name, width, ctx=self._context)
-        if term.operator in ("eq", "ult", "slt"):
+        if width == 1 and term.operator in _CONDITIONS:
             return z3.If(self._condition(term), self._word(1, 1), self._word(0, 1))
         one, *rest = term.arguments
         match term.operator:

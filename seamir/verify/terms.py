@@ -8,6 +8,7 @@ that are equal only by arithmetic are for the solver. A condition is a bit vecto
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TypeAlias
 
 __all__ = [
@@ -70,21 +71,27 @@ Word: TypeAlias = int | Term
 FALSE, TRUE = 0, 1
 _LARGEST_TABLE = 1 << 20  # terms; what is forgotten is made again, and compared by the solver
 _table: dict[tuple[object, ...], Term] = {}
+_symbols: dict[tuple[str, int], Term] = {}
+_numbers = count()
 
 
-def _make(operator: str, width: int, *arguments: Word, name: str = "") -> Term:
-    key = (operator, width, name, *arguments)
+def _make(operator: str, width: int, *arguments: Word) -> Term:
+    key = (operator, width, *arguments)
     found = _table.get(key)
     if found is None:
         if len(_table) > _LARGEST_TABLE:
             _table.clear()
-        found = _table.setdefault(key, Term(operator, width, arguments, name, len(_table)))
+        found = _table.setdefault(key, Term(operator, width, arguments, "", next(_numbers)))
     return found
 
 
 def symbol(name: str, width: int = 64) -> Term:
     """The unknown of that name."""
-    return _make("symbol", width, name=name)
+    found = _symbols.get((name, width))
+    if found is None:
+        made = Term("symbol", width, (), name, next(_numbers))
+        found = _symbols.setdefault((name, width), made)
+    return found
 
 
 def mask(width: int) -> int:
@@ -348,13 +355,6 @@ def concat(high: Word, high_width: int, low: Word, low_width: int) -> Word:
         and high.arguments[1] == low.arguments[1] + low_width
     ):
         return extract(low.arguments[0], low.arguments[1], width)
-    elif (
-        isinstance(low, Term)
-        and high.operator == "extract"
-        and high.arguments[0] is low
-        and high.arguments[1] == low_width
-    ):
-        return extract(low, 0, width)
     elif (
         isinstance(low, Term)
         and high.operator == "concat"

@@ -8,7 +8,14 @@ from random import Random
 import pytest
 from iced_x86 import Decoder, Instruction
 from instruction_encodings import CODE, CODE_NAMES, PAGE, alignment, random_instruction
-from instruction_forms import Bench, Contents, MisalignedError, PageMemory, compare_form
+from instruction_forms import (
+    Bench,
+    Contents,
+    MisalignedError,
+    PageMemory,
+    compare_form,
+    compare_instruction,
+)
 from symbolic_forms import symbolic_differences
 
 from seamir.emulate.processor import GENERAL
@@ -19,6 +26,30 @@ from seamir.verify.terms import TRUE
 
 STATES = 120  # of each form; `python tests/fuzz_instructions.py` runs more
 SYMBOLIC_STATES = 20
+RARE = {  # what random encodings seldom are
+    "xchg [rax], rax": "488700",
+    "xchg [rcx + rdx], dl": "861411",
+    "xchg al, ah": "86c4",
+    "shld esi, edx, 0x80": "0fa4d680",
+    "shrd esi, edx, 0x20": "0facd620",
+    "shl esi, 0x20": "c1e620",
+    "rol cl, 8": "c0c108",
+    "ror cl, cl": "d2c9",
+    "shl rcx, cl": "48d3e1",
+    "cmove eax, eax": "0f44c0",
+    "push rsp": "54",
+    "pop rsp": "5c",
+    "push [rsp + 8]": "ff742408",
+    "pop [rsp + 8]": "8f442408",
+    "sbb ah, ah": "18e4",
+    "add bh, bl": "00df",
+    "movzx eax, ah": "0fb6c4",
+    "imul rax, rax, -1": "486bc0ff",
+    "lea rsp, [rsp - 8]": "488d6424f8",
+    "xchg rax, r8": "4990",
+    "unpckhpd xmm1, xmm1": "660f15c9",
+    "shufpd xmm3, xmm3, 1": "660fc6db01",
+}
 BY_NAME = {CODE_NAMES[code]: code for code in FORMS}
 NAMES = sorted(BY_NAME)
 
@@ -30,6 +61,17 @@ def test_as_a_processor_on_numbers(name: str) -> None:
     result = compare_form(bench(), BY_NAME[name], STATES, seed=1)
     assert result.differences == []
     assert result.states == STATES
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_rare_operands(name: str) -> None:
+    random = Random(name)
+    data = bytes.fromhex(RARE[name])
+    instruction = Decoder(64, data, ip=bench().place(random)).decode()
+    assert list(compare_instruction(bench(), instruction, data, STATES, random)) == []
+    for _ in range(SYMBOLIC_STATES):
+        content = Contents(instruction, random).content()
+        assert list(symbolic_differences(instruction, content)) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
