@@ -74,7 +74,8 @@ class Expressions:
                 return Expression(operation, width, (part(width),))
             case "equal" | "less_unsigned" | "less_signed":
                 size = random.choice([one for one in WIDTHS if one <= self._largest])
-                return Expression(operation, 1, (part(size), part(size)))
+                other = constant(random, size) if random.random() < 0.4 else part(size)
+                return Expression(operation, 1, (part(size), other))
             case "both" | "either":
                 return Expression(operation, 1, tuple(part(1) for _ in range(random.randrange(4))))
             case "if_else":
@@ -94,14 +95,14 @@ class Expressions:
     def _neighbours(
         self, high: int, low: int, part: Callable[[int], Expression]
     ) -> tuple[Expression, Expression]:
-        """The parts of a concat; often bits of one word that lie together in it."""
+        """The parts of a concat; often bits of one word, which mostly lie together in it."""
         random = self._random
         if random.random() < 0.5:
             return part(high), part(low)
         size = random.randint(high + low, self._largest)
         word, start = part(size), random.randint(0, size - high - low)
         return (
-            Expression("extract", high, (word,), start + low),
+            Expression("extract", high, (word,), start + random.choice((low, low, 0))),
             Expression("extract", low, (word,), start),
         )
 

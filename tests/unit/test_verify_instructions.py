@@ -102,6 +102,19 @@ def decode(text: str) -> Instruction:
     return found
 
 
+def test_a_copy_is_another_processor() -> None:
+    state = zeros()
+    other = state.copy()
+    for text in ("48ffc0", "55", "f9", "660f76c0"):  # inc rax; push rbp; stc; pcmpeqd xmm0, xmm0
+        execute(decode(text), other)
+    untouched = zeros()
+    assert state.registers == untouched.registers
+    assert state.flags == untouched.flags
+    assert state.vectors == untouched.vectors
+    other.memory.write(other, PAGE, 8, 1)
+    assert state.memory.read(state, PAGE, 8) == 0
+
+
 ALIGNED = [name for name in NAMES if "XMMM128" in name and not name.startswith(("MOVU", "MOVDQU"))]
 
 

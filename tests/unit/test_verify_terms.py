@@ -36,7 +36,7 @@ from seamir.verify.terms import (
 )
 
 TREES, VALUES = 1250, 8  # 10,000 cases of each constructor
-PROOFS = 60  # of each
+PROOFS = 200  # of each
 
 
 def expressions(
