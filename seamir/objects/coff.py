@@ -81,10 +81,16 @@ def read_coff(data: bytes) -> ObjectFile:
         for symbol in image.symbols.values()
         if symbol.storage == _EXTERNAL and symbol.section == 0
     }
+    others = {
+        symbol.name
+        for symbol in image.symbols.values()
+        if symbol.storage == _EXTERNAL and symbol.kind != _FUNCTION and symbol.section
+    }
     return ObjectFile(
         tuple(_section(image, header) for header in image.headers),
         tuple(_function(image, lines, functions, index) for index in range(len(functions))),
         tuple(sorted(undefined)),
+        tuple(sorted(others)),
         lambda _name: (),  # no target with COFF objects has a fixup table
     )
 

@@ -83,11 +83,15 @@ class Function:
 
 @dataclass(frozen=True)
 class ObjectFile:
-    """What an object defines: functions by section and offset, undefined symbols by name."""
+    """What an object defines: functions by section and offset, undefined symbols by name.
+
+    `other_symbols` are the names that it gives to anything but functions and sections.
+    """
 
     sections: tuple[Section, ...]
     functions: tuple[Function, ...]
     undefined_symbols: tuple[str, ...]
+    other_symbols: tuple[str, ...]
     fixup_source: Callable[[str], tuple[FixupEntry, ...]] = field(repr=False, compare=False)
 
     def section(self, name: str) -> Section | None:

@@ -29,7 +29,7 @@ _SYMBOL = struct.Struct("<IBBHQQ")
 _RELOCATION = struct.Struct("<QIIq")
 _SYMTAB, _STRTAB, _RELA, _NOBITS, _REL = 2, 3, 4, 8, 9
 _BOOKKEEPING = frozenset({0, _SYMTAB, _STRTAB, _RELA})  # section types that carry no content
-_SYMBOL_FUNCTION, _SYMBOL_SECTION = 2, 3
+_SYMBOL_FUNCTION, _SYMBOL_SECTION, _SYMBOL_FILE = 2, 3, 4
 _FIRST_RESERVED_INDEX, _EXTENDED_INDEX = 0xFF00, 0xFFFF
 _R_64, _R_PC32, _R_32, _R_32S = 1, 2, 10, 11
 _KIND_NAMES = {n: name for name, n in ENUM_RELOC_TYPE_x64.items() if isinstance(n, int)}
@@ -190,13 +190,21 @@ def read_elf(data: bytes) -> ObjectFile:
     defined = [symbol for symbol in symbols if 0 < symbol.section < _FIRST_RESERVED_INDEX]
     defined.sort(key=lambda symbol: (symbol.section, symbol.value))
     undefined = {symbol.name for symbol in image.symbols if not symbol.section and symbol.name}
+    others = {symbol.name for symbol in image.symbols if _is_other(symbol)}
     kept = [i for i, header in enumerate(image.headers) if header.type not in _BOOKKEEPING]
     return ObjectFile(
         tuple(_section(image, index) for index in kept),
         _functions(image, defined),
         tuple(sorted(undefined)),
+        tuple(sorted(others)),
         partial(_fixups, image, defined),
     )
+
+
+def _is_other(symbol: _Symbol) -> bool:
+    """Whether it names something in the object that is no function and no section or file."""
+    kinds = (_SYMBOL_FUNCTION, _SYMBOL_SECTION, _SYMBOL_FILE)
+    return bool(symbol.section and symbol.name) and symbol.type not in kinds
 
 
 def _section(image: _Image, index: int) -> Section:
