@@ -1,6 +1,7 @@
 """Asks z3 whether conditions over terms can hold; the only module that knows z3.
 
-What is decided by the terms themselves never gets there.
+What is decided by the terms themselves never gets there. Importing it raises SeamError if z3 is
+not installed, so whoever may do without proofs imports the prover where it is used.
 """
 
 from __future__ import annotations
@@ -9,10 +10,15 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import z3
-
+from seamir.diagnostics import fail
 from seamir.verify.evaluation import parts_first, symbols_of
 from seamir.verify.terms import TRUE, Term, Word, bit_not
+
+try:
+    import z3
+except ImportError:
+    _MESSAGE, _HELP = "proving needs the extra `seamir[verify]`", "pip install 'seamir[verify]'"
+    raise fail("E0804", _MESSAGE, help=_HELP) from None
 
 _CONDITIONS = frozenset({"eq", "ult", "slt", "and", "or", "xor", "ite"})  # of 1 bit
 _LONGEST_QUERY = 20_000  # milliseconds, where no limit of the whole proof is nearer
@@ -209,8 +215,3 @@ class Solver:
 def _number(word: Word) -> int:
     assert isinstance(word, int)
     return word
-
-
-def require_solver() -> str:
-    """The version of z3; SeamError if it is not installed."""
-    return str(z3.get_version_string())
