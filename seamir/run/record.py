@@ -82,23 +82,36 @@ def execute(
     `constants` name the values that a type allows beside its promise, the first of equal ones.
     Raises SeamError if unicorn is missing.
     """
-    speller = Speller({value: name for name, value in reversed(constants.items())})
     machine = Machine(data, target)
     run = interpret(plan, call.slots, Memory(call.regions), side)
     execution = machine.call(plan, call.slots, call.regions, side)
+    differences = tuple(compare(plan, run, execution))
+    return record_of(plan, target, call, side, execution, differences, constants)
+
+
+def record_of(
+    plan: Plan,
+    target: Target,
+    call: Call,
+    side: ScriptedSide,
+    execution: Execution,
+    differences: tuple[str, ...],
+    constants: dict[str, int],
+) -> Record:
+    """The record of a call that was executed against that other side; else as `execute`."""
+    speller = Speller({value: name for name, value in reversed(constants.items())})
     decoder = Decoder(plan, call, speller)
-    attempts = tuple(decoder.attempts(execution, side))
     edge, end = _Ending(plan, target, call, side, execution).words()
     return Record(
         plan=plan,
         target=target,
         arguments=tuple(_arguments(plan, call, speller)),
-        attempts=attempts,
+        attempts=tuple(decoder.attempts(execution, side)),
         edge=edge,
         end=end,
         execution=execution,
         outputs=tuple(_outputs(plan, call, side, execution, speller)),
-        differences=tuple(compare(plan, run, execution)),
+        differences=differences,
     )
 
 
