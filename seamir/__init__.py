@@ -29,29 +29,37 @@ if TYPE_CHECKING:
         write_all,
     )
     from seamir.diagnostics import Diagnostic, Note, SeamError
+    from seamir.proving import Verification, prove
     from seamir.source import Source, Span
     from seamir.syntax.loader import ParsedFiles
     from seamir.targets import FEATURES, TARGETS, Target, select_target
+    from seamir.verify.result import Counterexample, Failure, Proof, Verdict
 
 __all__ = [
     "FEATURES",
     "TARGETS",
     "Compilation",
+    "Counterexample",
     "Diagnostic",
+    "Failure",
     "Note",
     "Output",
     "ParsedFiles",
     "Program",
+    "Proof",
     "SeamError",
     "Source",
     "Span",
     "Target",
+    "Verdict",
+    "Verification",
     "__version__",
     "check",
     "compile",
     "list_outputs",
     "load",
     "load_text",
+    "prove",
     "select_target",
     "write_all",
 ]
@@ -60,9 +68,11 @@ __all__ = [
 _MODULES = {
     "compiler": "Compilation Output Program check compile list_outputs load load_text write_all",
     "diagnostics": "Diagnostic Note SeamError",
+    "proving": "Verification prove",
     "source": "Source Span",
     "syntax.loader": "ParsedFiles",
     "targets": "FEATURES TARGETS Target select_target",
+    "verify.result": "Counterexample Failure Proof Verdict",
 }
 
 if not TYPE_CHECKING:  # a type checker would take any name for public

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from seamir import compiler, terminal
-from seamir.cli_help import write_sections
+from seamir.cli_command import BAD_REQUEST, SeamCommand, data_of, each, print_json, show
 from seamir.cli_options import (
     as_json,
     choosing,
@@ -22,81 +20,14 @@ from seamir.cli_options import (
     separated,
     targeting,
 )
+from seamir.cli_verify import verify_command
 from seamir.completion.shells import SHELLS, register_shells, script
 from seamir.completion.values import a_file, a_file_or_code, a_leaf, a_value, some_of
-from seamir.diagnostics import Diagnostic, SeamError, printable, render
+from seamir.diagnostics import Diagnostic, SeamError, printable
 from seamir.ir.leaf import Plan
 from seamir.syntax.loader import ParsedFiles
 from seamir.targets import DEFAULT_TARGET, TARGETS
 from seamir.version import VERSION
-
-Result = TypeVar("Result")
-
-BAD_REQUEST = frozenset(
-    {"E0801", "E0802", "E0803", "E0806", "E0809"}
-    | {"E0901", "E0902", "E0903", "E0904", "E0905", "E0906"}
-)
-
-
-class SeamCommand(click.Command):
-    """A command that shows diagnostics and exits with 1, or 2 if the command line is at fault."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command."""
-        try:
-            return super().invoke(ctx)
-        except SeamError as error:
-            if ctx.params.get("as_json"):
-                _print_json(_data(error.diagnostics))
-            else:
-                _show(error.diagnostics)
-            codes = {diagnostic.code for diagnostic in error.diagnostics}
-            ctx.exit(2 if codes <= BAD_REQUEST else 1)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes what --help says after the options."""
-        write_sections(str(self.name), formatter)
-
-
-def _once(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Each diagnostic once, though several files may import the file that it is about."""
-    return list({diagnostic.render(): diagnostic for diagnostic in diagnostics}.values())
-
-
-def _each(names: Iterable[str], function: Callable[[str], Result]) -> list[Result]:
-    """What the function makes of each name; raises SeamError with the errors of all of them."""
-    results: list[Result] = []
-    errors: list[Diagnostic] = []
-    for name in names:
-        try:
-            results.append(function(name))
-        except SeamError as error:
-            errors += error.diagnostics
-    if errors:
-        raise SeamError(_once(errors))
-    return results
-
-
-def _show(diagnostics: Iterable[Diagnostic]) -> None:
-    diagnostics = _once(diagnostics)
-    if not diagnostics:
-        return
-    terminal.show(f"{render(diagnostics)}\n", terminal.DIAGNOSTICS, err=True)
-    errors = [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
-    codes = dict.fromkeys(diagnostic.code for diagnostic in errors if diagnostic.span is not None)
-    commands = [f"`seamir explain {code}`" for code in codes][:3]
-    if commands:
-        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
-        named = " and ".join(filter(None, (", ".join(commands[:-1]), commands[-1])))
-        click.echo(f"{count}; {named} {'says' if len(commands) == 1 else 'say'} more", err=True)
-
-
-def _data(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
-    return [diagnostic.to_json() for diagnostic in _once(diagnostics)]
-
-
-def _print_json(data: Any) -> None:
-    click.echo(json.dumps(data, indent=2))
 
 
 @click.group(
@@ -138,7 +69,7 @@ def _show_version(verbose: bool, as_json: bool) -> None:
         versions |= {"llvm": llvm_version(), "llvmlite": llvmlite_version()}
         versions |= {"python": sys.version.split()[0], "library": str(library_folder())}
     if as_json:
-        _print_json(versions)
+        print_json(versions)
         return
     click.echo(f"seamir {VERSION}")
     if verbose:
@@ -240,13 +171,13 @@ def compile_command(
         )
 
     with showing_progress() as tell:
-        compilations = _each(names, compile_one)
+        compilations = each(names, compile_one)
         files = compiler.write_outputs(compilations, directory, depfile)
     warnings = [warning for made in compilations for warning in made.diagnostics]
     if as_json:
-        _print_json({"files": [file.to_json() for file in files], "warnings": _data(warnings)})
+        print_json({"files": [file.to_json() for file in files], "warnings": data_of(warnings)})
     else:
-        _show(warnings)
+        show(warnings)
 
 
 @main.command(name="check", cls=SeamCommand)
@@ -273,9 +204,9 @@ def check_command(
         except SeamError as error:
             found += error.diagnostics
     if as_json:
-        _print_json(_data(found))
+        print_json(data_of(found))
     else:
-        _show(found)
+        show(found)
     errors = {diagnostic.code for diagnostic in found if diagnostic.severity == "error"}
     if errors:
         context.exit(2 if errors <= BAD_REQUEST else 1)
@@ -314,14 +245,14 @@ def list_command(
         program = compiler.load(name, parsed=parsed, **loading)
         return compiler.plans_of(program, TARGETS[DEFAULT_TARGET])
 
-    found = _each(names, plans_of)
+    found = each(names, plans_of)
     warnings = [warning for _, some in found for warning in some]
     if not as_json:
-        _show(warnings)
+        show(warnings)
     search = Search(reads, writes, statuses, effect, leaf_version, since, via)
     plans = find([plan for plans, _ in found for plan in plans], search)
     if as_json:
-        _print_json({"wrappers": plan_rows(plans), "warnings": _data(warnings)})
+        print_json({"wrappers": plan_rows(plans), "warnings": data_of(warnings)})
     else:
         terminal.show_table(list_rows(plans), RIGHT)
 
@@ -361,7 +292,7 @@ def explain_command(
             message = f"{name} is a code, not a file: nothing comes after it"
             raise click.UsageError(message)
         if as_json:
-            _print_json(explain.explain_code_data(name))
+            print_json(explain.explain_code_data(name))
         else:
             terminal.show(explain.explain_code(name), terminal.PAGE)
         return
@@ -382,9 +313,9 @@ def explain_command(
     if leaf is None and len(compilation.plans) > 1:
         raise click.UsageError(explain.name_leaves(name, compilation.plans))
     if as_json:
-        _print_json(explain.explain_data(compilation))
+        print_json(explain.explain_data(compilation))
         return
-    _show(compilation.diagnostics)
+    show(compilation.diagnostics)
     texts = [explain.explain_plan(plan, compilation) for plan in compilation.plans]
     if not is_native():
         texts.append("The instructions can be shown on an x86-64 machine only.\n")
@@ -446,15 +377,18 @@ def run_command(
     if len(compilation.plans) > 1:
         raise click.UsageError(name_leaves(name, compilation.plans))
     if not as_json:
-        _show(compilation.diagnostics)
+        show(compilation.diagnostics)
     record, warnings = run.run_call(compilation, words, script)
     if as_json:
         warnings = (*compilation.diagnostics, *warnings)
-        _print_json({**run.report_json(record), "warnings": _data(warnings)})
+        print_json({**run.report_json(record), "warnings": data_of(warnings)})
     else:
-        _show(warnings)
+        show(warnings)
         terminal.show(run.report_text(record), terminal.RUN)
     run.stop_on_differences(record)
+
+
+main.add_command(verify_command)
 
 
 @main.command(name="completion", cls=SeamCommand)

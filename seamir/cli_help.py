@@ -45,6 +45,16 @@ _OUTCOMES: Rows = [
     ("#UD, #GP, ..., #30", "the instruction faults"),
     ("OUTCOME*N", "the same for N attempts; `;` stands between outcomes"),
 ]
+_PROVED = (
+    "A line for each wrapper: symbol, verdict (proved, refuted, undecided), paths through the "
+    "code, what was to be shown on them, how often z3 was asked, milliseconds of processor time, "
+    "and whether it was proved before. What could not be proved is on the standard error, with the "
+    "place in the description, the instruction, and a call that goes wrong."
+)
+_KEPT = (
+    "What was proved is kept in $XDG_CACHE_HOME/seamir/proofs, by its code and its meaning, and "
+    "not proved again. The folder may be deleted."
+)
 _PLACES: Rows = [
     ("bash", "source <(seamir completion bash)"),
     ("zsh", "source <(seamir completion zsh)"),
@@ -52,7 +62,7 @@ _PLACES: Rows = [
 ]
 _EXIT: Rows = [
     ("0", "done; there may be warnings"),
-    ("1", "an error in a file, or a file that cannot be read or written"),
+    ("1", "an error in a file, a file that cannot be read or written, or no proof"),
     ("2", "a bad command line, or a name on it that there is not"),
     ("70", "a defect of seamir"),
     ("130", "interrupted"),
@@ -93,5 +103,6 @@ _SECTIONS: dict[str, Callable[[], list[Section]]] = {
     "list": lambda: [*_files(), ("Columns", _COLUMNS)],
     "explain": lambda: [*_files(), _features()],
     "run": lambda: [*_files(), ("Values", _VALUES), ("Outcomes", _OUTCOMES), _features()],
+    "verify": lambda: [*_files(), ("What is printed", _PROVED), ("Cache", _KEPT), _features()],
     "completion": lambda: [("For this shell only", _PLACES)],
 }

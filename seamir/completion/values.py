@@ -69,6 +69,13 @@ def a_file(
     return _items(dict.fromkeys(found), "path")
 
 
+def an_object(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """An object or a folder."""
+    return _items(_paths(Path(), incomplete, (".o", ".obj")), "path")
+
+
 def a_file_or_code(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
@@ -139,8 +146,8 @@ def _items(words: Iterable[str], kind: str = "plain") -> list[CompletionItem]:
     return [CompletionItem(word, kind) for word in words]
 
 
-def _paths(start: Path, incomplete: str) -> Iterator[str]:
-    """Descriptions and folders below `start` that begin so, spelled as they were begun."""
+def _paths(start: Path, incomplete: str, suffixes: tuple[str, ...] = (".seam",)) -> Iterator[str]:
+    """Such files and folders below `start` that begin so, spelled as they were begun."""
     before, slash, last = incomplete.rpartition("/")
     try:
         entries = sorted(os.scandir(start / os.path.expanduser(before + slash)), key=_name)
@@ -151,7 +158,7 @@ def _paths(start: Path, incomplete: str) -> Iterator[str]:
             continue
         if entry.is_dir():
             yield f"{before}{slash}{entry.name}/"
-        elif entry.name.endswith(".seam"):
+        elif entry.name.endswith(suffixes):
             yield f"{before}{slash}{entry.name}"
 
 

@@ -165,6 +165,10 @@ class Simulation:
 
 _FEW = "import seamir.model.program\nseamir.model.program.MAXIMUM_LEAVES = 65"
 _ARM = "import seamir.llvm.emit\nseamir.llvm.emit.host_architecture = lambda: 'aarch64'"
+_KILL = """
+import seamir.proving.workers as workers
+workers._PROGRAM = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+"""
 SIMULATIONS = {
     "E0214": Simulation(_FEW, _FEW, changed=(("70000", "70"), ("60000", "60"))),
     "E0804": Simulation(
@@ -173,6 +177,7 @@ SIMULATIONS = {
         "seamir compile tdx/host.seam -o build --emit manifest\n",
     ),
     "E0805": Simulation(_ARM, _ARM),
+    "E0815": Simulation(_KILL),
 }
 
 

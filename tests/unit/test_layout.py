@@ -35,10 +35,12 @@ ALLOWED = {
     "verify": "source diagnostics model ir targets objects emulate",
     "outputs": "source ir targets version llvm emit objects",
     "compiler": "source diagnostics targets writing syntax model ir objects outputs",
-    "__init__": "source diagnostics syntax targets version compiler",
+    "__init__": "source diagnostics syntax targets version compiler verify proving",
     "golden": "diagnostics writing llvm objects compiler",
     "pytest_plugin": "diagnostics version llvm golden __init__",
     "run": "source diagnostics targets model ir emit emulate compiler",
+    "proving": "source diagnostics version writing targets model ir objects emit emulate verify "
+    "compiler run",
     "listing": "diagnostics model ir emit",
     "explain": "source diagnostics syntax ir emit objects compiler listing",
     "terminal": "listing",
@@ -46,8 +48,11 @@ ALLOWED = {
     "completion": "diagnostics syntax targets model ir compiler",
     "cli_options": "diagnostics targets model compiler completion",
     "cli_help": "syntax targets compiler",
-    "cli": "diagnostics syntax targets version ir llvm compiler completion cli_options cli_help "
-    "listing explain run terminal progress",
+    "cli_command": "diagnostics terminal cli_help",
+    "cli_verify": "diagnostics compiler completion cli_command cli_options proving terminal "
+    "progress",
+    "cli": "diagnostics syntax targets version ir llvm compiler completion cli_command cli_options "
+    "cli_verify listing explain run terminal progress",
     "__main__": "cli",
 }
 
@@ -55,7 +60,10 @@ ALLOWED = {
 LIBRARIES = {
     "lark": {"syntax/parser.py", "syntax/lexer.py"},
     "llvmlite": {"llvm/"},
-    "click": {"cli.py", "cli_options.py", "cli_help.py", "completion/", "terminal.py"},
+    "click": {
+        *("cli.py", "cli_command.py", "cli_help.py", "cli_options.py", "cli_verify.py"),
+        *("completion/", "terminal.py"),
+    },
     "rich": {"terminal.py", "progress.py"},
     "pytest": {"pytest_plugin.py"},
     "elftools": {"objects/"},
