@@ -249,6 +249,9 @@ class Machine:
         if len(call.attempts) >= plan.bound:
             self._fail(f"more than {plan.bound} attempts")
             return
+        if not _is_in_stack(values[RSP]):
+            self._fail(f"rsp is {values[RSP]:#x} at the instruction, outside the stack")
+            return
         registers = {name: values[_INDEX[name]] for name in GENERAL if name != "rsp"}
         call.attempts.append(registers)
         outcome = call.other_side(len(call.attempts) - 1, dict(registers))
@@ -288,6 +291,9 @@ class Machine:
 
     def _call_symbol(self, call: _Call, values: list[int], symbol: str) -> None:
         """A function of somebody else: it keeps the calling convention and nothing more."""
+        if not _is_in_stack(values[RSP]):
+            self._fail(f"rsp is {values[RSP]:#x} at the call of {symbol}, outside the stack")
+            return
         call.called.append(symbol)
         if (values[RSP] + _SLOT) % self._target.stack_alignment:
             call.problems.append(f"the stack is not aligned at the call of {symbol}")
@@ -365,6 +371,11 @@ class Machine:
             return hex(address)
         start, name = max(below)
         return f"{name}+{address - start:#x}"
+
+
+def _is_in_stack(rsp: int) -> bool:
+    """Whether there is memory below and above, as much as others may write there."""
+    return _STACK_START + PAGE <= rsp < _STACK_START + _STACK_SIZE - PAGE // 2
 
 
 def _execution(call: _Call, status: int | None, value: int | None) -> Execution:

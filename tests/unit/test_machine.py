@@ -337,6 +337,14 @@ def test_null_is_nowhere(code: str) -> None:
     assert "UNMAPPED" in problem
 
 
+@pytest.mark.parametrize(
+    ("code", "place"), [(CALL, "the instruction"), ("jmp helper", "the call of helper")]
+)
+def test_a_lost_stack_is_told(code: str, place: str) -> None:
+    problems = execute(plan(value("a")), f"mov %rdi, %rsp; {code}", a=5).problems
+    assert problems == (f"rsp is 0x5 at {place}, outside the stack",)
+
+
 def test_code_cannot_be_written() -> None:
     (problem,) = execute(SIMPLE, "lea wrapper(%rip), %rcx; movb $0, (%rcx); ret").problems
     assert "UC_ERR_WRITE_PROT" in problem and "wrapper+0x7" in problem
