@@ -126,9 +126,7 @@ def _set(code: Code, one: Instruction) -> set[str]:
 
 
 def _returned(code: Code) -> set[str]:
-    """The registers whose value counts at return."""
-    if code.plan.scrub:
-        return set(GENERAL)
+    """The registers whose value counts at return; of scrubbed ones only where it came from."""
     pair = {"rdx"} if code.plan.returns is Returns.STATUS_AND_VALUE else set()
     return {*code.convention.preserved, "rax"} | pair
 
