@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from code_mutants import Mutant
-from iced_x86 import Decoder, FlowControl, Instruction, Register
+from iced_x86 import Decoder, FlowControl, Instruction, Mnemonic, Register
 from machine_code import Code
 from object_places import Places
 
@@ -26,7 +26,10 @@ from seamir.objects.disassembly import branch_target
 NEVER_EXECUTED = "never executed"
 SAME_EFFECT = "the same effect in every state"
 NO_VECTOR = "the edge does not read the vector"
+OTHER_WAY = "another way to the same code"
+DISJOINT = "no bit is 1 in both operands there"
 OTHER = "the same for all values that occur there"
+_SUMS = frozenset({Mnemonic.ADD, Mnemonic.OR, Mnemonic.XOR})
 _STATES = 500
 _CODE_START, _DATA_START = 0x1000, 0x7FFF_0000_0000  # far above 4 GiB, as addresses are
 _DATA_SIZE = 16 * PAGE
@@ -52,12 +55,12 @@ def reason(mutant: Mutant) -> str:
         start, end = sorted(target for target in targets if target is not None)
         before, after = code.function.code[start:end], b""
     if not (_is_straight(before) and _is_straight(after)):
-        return OTHER
+        return OTHER_WAY
     found = differing(before, after)
     if not found:
         return SAME_EFFECT
     if "memory" in found or any(_is_read(code, end, name) for name in found):
-        return OTHER
+        return DISJOINT if _are_sums(before, after) else OTHER
     return f"nobody reads {', '.join(sorted(found))} afterwards"
 
 
@@ -83,6 +86,11 @@ def _is_straight(code: bytes) -> bool:
     """Whether instructions follow one another to the end, and none is for the other side."""
     known = {FlowControl.NEXT}
     return all(one.flow_control in known and not one.is_privileged for one in Decoder(64, code))
+
+
+def _are_sums(*codes: bytes) -> bool:
+    """Whether all are operations that are one where no bit is 1 in both operands."""
+    return all(Decoder(64, code).decode().mnemonic in _SUMS for code in codes)
 
 
 # -- what is read later

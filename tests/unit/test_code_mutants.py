@@ -14,7 +14,16 @@ from code_changes import CODE_CHANGES, NOP, Body
 from code_mutants import CHUNK, KINDS, SUBJECTS, Mutant, Subject, edits, mutant
 from descriptions import HARD, program_of
 from mutant_behaviour import behaviour
-from mutant_reasons import NEVER_EXECUTED, OTHER, SAME_EFFECT, differing, reason
+from mutant_reasons import (
+    DISJOINT,
+    NEVER_EXECUTED,
+    NO_VECTOR,
+    OTHER,
+    OTHER_WAY,
+    SAME_EFFECT,
+    differing,
+    reason,
+)
 from object_places import Places, patched
 from table_changes import Edit
 
@@ -203,15 +212,28 @@ def test_most_mutants_behave_differently(first: int) -> None:
         ("instruction dropped", "endbr64", "", SAME_EFFECT),
         ("instruction doubled", "ret; int3", "ret; ret", NEVER_EXECUTED),
         ("operation changed", "xor eax,eax", "sub eax,eax", SAME_EFFECT),
-        ("operation changed", "or rax,rcx", "add rax,rcx", OTHER),
+        ("operation changed", "or rax,rcx", "add rax,rcx", DISJOINT),
         ("operation changed", "cmp r8d,9", "sub r8d,9", "nobody reads r8 afterwards"),
         ("instruction dropped", "and r8d,0x1f", "", OTHER),
-        ("branch target moved", "je 0x28", "je 0x26", OTHER),
+        ("branch target moved", "je 0x28", "je 0x26", OTHER_WAY),
         ("row's type changed", "type 2", "type 1", OTHER),
     ],
 )
 def test_reasons(kind: str, before: str, after: str, why: str) -> None:
     assert reason(changed(kind, the_edit(kind, before, after))) == why
+
+
+def test_the_type_of_a_row_matters_to_who_reads_the_vector() -> None:
+    made = seamir.compile(program_of(HARD), emit=("obj",))
+    where = Places(made.outputs["obj"].data, made.target)
+    for symbol, why in (("stop", NO_VECTOR), ("fragile", OTHER)):
+        (plan,) = [plan for plan in made.plans if plan.symbol == symbol]
+        ((edit, *_),) = edits("row's type changed", where, symbol, Random(0))
+        data, texts = patched(where.data, edit.patches), (edit.offset, edit.before, edit.after)
+        subject = Subject(HARD, ("linux-kernel",), "pointers")
+        kind = "row's type changed"
+        one = Mutant(0, kind, subject, plan, made.target, where.data, data, *texts)
+        assert reason(one) == why
 
 
 def test_pieces_of_code_that_differ() -> None:
