@@ -17,10 +17,11 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from code_mutants import CHUNK, KINDS, mutant
 from fuzz_leaves import versions
-from mutant_verdicts import PROVED, Judged, judge
+from mutant_verdicts import ASSUMED, PROVED, REFUSED, REFUTED, UNDECIDED, Judged, judge
 from object_places import Places
 
 from seamir.objects.disassembly import listing
@@ -31,7 +32,7 @@ ALL = 80 * CHUNK  # mutants in a full run
 def judge_all(seeds: range) -> tuple[list[Judged], float]:
     """What comes of some mutants, and the seconds of the processor that it took."""
     begin = time.process_time()
-    return [judge(seed) for seed in seeds], time.process_time() - begin
+    return [judge(mutant(seed)) for seed in seeds], time.process_time() - begin
 
 
 def chunks(first: int, count: int) -> list[range]:
@@ -50,6 +51,7 @@ def as_json(found: Sequence[Judged], seconds: float) -> dict[str, object]:
         "objects": len({one.subject for one in found}),
         "behave differently": _verdicts(one for one in found if one.differs),
         "survive execution": _verdicts(same),
+        "counterexamples shown": sum(one.is_shown for one in found),
         "calls": sum(one.behaviour.calls for one in found),
         "problems": sum(len(list(one.problems())) for one in found),
         "versions": {**versions(), "z3-solver": version("z3-solver")},
@@ -59,9 +61,19 @@ def as_json(found: Sequence[Judged], seconds: float) -> dict[str, object]:
             {"mutant": one.text, "reason": one.reason} for one in same if one.verdict == PROVED
         ],
         "found by proof alone": [
-            {"mutant": one.text, "verdict": one.verdict, "failure": one.failure}
+            {
+                "mutant": one.text,
+                "verdict": one.verdict,
+                "failure": one.failure,
+                "shown": one.is_shown,
+            }
             for one in same
             if one.verdict != PROVED
+        ],
+        "refuted and not shown": [
+            {"mutant": one.text, "failure": one.failure}
+            for one in found
+            if one.verdict == REFUTED and not one.is_shown
         ],
     }
 
@@ -77,11 +89,28 @@ def _verdicts(found: Iterable[Judged]) -> dict[str, int]:
     return dict(sorted(Counter(one.verdict for one in found).items()))
 
 
+def table(record: dict[str, Any]) -> str:
+    """A record as a table in Markdown: what became of each kind of mistake."""
+    lines = [
+        "| mistake | behave differently | refuted | undecided | no object | only assumed "
+        "| behave the same | proved |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for kind, row in [*record["kinds"].items(), ("all", record)]:
+        differing, same = row["behave differently"], row["survive execution"]
+        verdicts = [differing.get(verdict, 0) for verdict in (REFUTED, UNDECIDED, REFUSED, ASSUMED)]
+        numbers = [sum(differing.values()), *verdicts, sum(same.values()), same.get(PROVED, 0)]
+        lines.append(f"| {kind} | " + " | ".join(f"{number:,}" for number in numbers) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def show(seed: int) -> None:
     """Prints a mutant, how it behaves, what the prover says, and its code."""
-    one, made = judge(seed), mutant(seed)
+    made = mutant(seed)
+    one = judge(made)
     print(f"{one.text}\n{one.subject}\nbehaves differently: {one.behaviour.difference}")
     print(f"{one.verdict} {one.failure}{one.reason}; {one.of_original} without the change")
+    print(f"a counterexample was executed and goes wrong: {one.is_shown}")
     places = Places(made.data, made.target)
     function = places.contents.function(made.plan.symbol)
     if function is not None and not one.behaviour.is_refused:
@@ -96,7 +125,11 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="how many processes")
     parser.add_argument("--json", type=Path, help="where the record goes")
     parser.add_argument("--show", type=int, metavar="SEED", help="tell about this one, and no more")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="print this record as Markdown")
     options = parser.parse_args()
+    if options.table is not None:
+        print(table(json.loads(options.table.read_text(encoding="utf-8"))), end="")
+        return 0
     if options.show is not None:
         show(options.show)
         return 0

@@ -11,21 +11,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from code_mutants import Mutant, Subject, mutant
+from code_mutants import Mutant, Subject
 from mutant_behaviour import Behaviour, behaviour
 from mutant_reasons import reason
 
 from seamir.emulate.image import LinkError
+from seamir.emulate.script import MemoryAccessError
 from seamir.ir.leaf import Plan
 from seamir.objects.contents import ObjectError
 from seamir.targets import Target
 from seamir.verify.prover import prove_object
-from seamir.verify.result import Verdict
+from seamir.verify.replay import replay
+from seamir.verify.result import Counterexample, Verdict
 
 SECONDS = 60.0  # for one proof; what is not decided by then is not proved
-PROVED = Verdict.PROVED.name
-# Beside the prover's verdicts: proved, but only with assumptions that the object does not need; the
-# object cannot be read or laid out; the prover ended with an exception.
+PROVED, REFUTED, UNDECIDED = (
+    one.name for one in (Verdict.PROVED, Verdict.REFUTED, Verdict.UNDECIDED)
+)
+# Beside the prover's verdicts: proved, but only with assumptions that the object does not need, or
+# that calls break which show a difference; the object cannot be read or laid out; the prover ended
+# with an exception.
 ASSUMED, REFUSED, DEFECT = "ASSUMED", "REFUSED", "DEFECT"
 
 
@@ -36,7 +41,7 @@ class Judged:
     `verdict` is the name of one of the prover's, or one of those above; `failure` is in words.
     `under_assumptions` is how it behaves in calls that keep what its proof assumes. `of_original`
     is the verdict on the function as it was emitted, `reason` why a mutant that is proved is the
-    same.
+    same. `is_shown` says of a refutation whether its counterexample goes wrong when it is executed.
     """
 
     seed: int
@@ -49,6 +54,7 @@ class Judged:
     failure: str
     of_original: str
     reason: str
+    is_shown: bool
 
     @property
     def differs(self) -> bool:
@@ -66,37 +72,47 @@ class Judged:
             yield f"{self.text}: {self.of_original} without the change ({self.subject})"
 
 
-def judge(seed: int) -> Judged:
-    """Executes the mutant of a seed and tries to prove it."""
-    one = mutant(seed)
+def judge(one: Mutant) -> Judged:
+    """Executes a mutant and tries to prove it."""
     original = _of_original(one)
     answer = _prove(one.data, one.plan, one.target)
-    verdict = answer.verdict
-    if verdict == PROVED and not set(answer.assumptions) <= set(original.assumptions):
-        verdict = ASSUMED
     behaves = under_assumptions = behaviour(one)
     if behaves.difference is not None and answer.assumptions:
         under_assumptions = behaviour(one, answer.assumptions)
+    verdict, failure = answer.verdict, answer.failure
+    assumed = sorted(set(answer.assumptions) - set(original.assumptions))
+    if verdict == PROVED and (assumed or behaves.difference != under_assumptions.difference):
+        verdict, failure = ASSUMED, f"only if {', '.join(assumed or answer.assumptions)}"
     return Judged(
-        seed=seed,
+        seed=one.seed,
         kind=one.kind,
         text=str(one),
         subject=one.subject,
         behaviour=behaves,
         under_assumptions=under_assumptions,
         verdict=verdict,
-        failure=answer.failure,
+        failure=failure,
         of_original=original.verdict,
-        reason=reason(one) if verdict == PROVED and behaves.difference is None else "",
+        reason=reason(one) if verdict == PROVED else "",
+        is_shown=answer.example is not None and _is_shown(one, answer.example),
     )
 
 
+def _is_shown(one: Mutant, example: Counterexample) -> bool:
+    """Whether a counterexample goes wrong when it is executed."""
+    try:
+        return bool(replay(one.data, one.plan, one.target, example).differences)
+    except MemoryAccessError:  # the plan itself leads outside its memory
+        return False
+
+
 class _Answer(NamedTuple):
-    """What the prover says: a verdict, what it assumes, and the first failure in words."""
+    """What the prover says: a verdict, what it assumes, the first failure, a counterexample."""
 
     verdict: str
     assumptions: tuple[str, ...] = ()
     failure: str = ""
+    example: Counterexample | None = None
 
 
 _originals: dict[tuple[Subject, str], _Answer] = {}
@@ -119,4 +135,6 @@ def _prove(data: bytes, plan: Plan, target: Target) -> _Answer:
     except Exception as error:  # whichever: it is told with the mutant
         return _Answer(DEFECT, failure=f"{type(error).__name__}: {error}")
     failure = proof.failures[0].text if proof.failures else ""
-    return _Answer(proof.verdict.name, proof.assumptions, failure)
+    examples = [one.counterexample for one in proof.failures if one.counterexample is not None]
+    example = examples[0] if examples else None
+    return _Answer(proof.verdict.name, proof.assumptions, failure, example)
