@@ -70,11 +70,10 @@ def as_json(found: Sequence[Judged], seconds: float) -> dict[str, object]:
             for one in same
             if one.verdict != PROVED
         ],
-        "refuted and not shown": [
-            {"mutant": one.text, "failure": one.failure}
-            for one in found
-            if one.verdict == REFUTED and not one.is_shown
-        ],
+        "undecided": _failures(one for one in found if one.verdict == UNDECIDED),
+        "refuted and not shown": _failures(
+            one for one in found if one.verdict == REFUTED and not one.is_shown
+        ),
     }
 
 
@@ -87,6 +86,10 @@ def _kind(found: Sequence[Judged]) -> dict[str, dict[str, int]]:
 
 def _verdicts(found: Iterable[Judged]) -> dict[str, int]:
     return dict(sorted(Counter(one.verdict for one in found).items()))
+
+
+def _failures(found: Iterable[Judged]) -> list[dict[str, str]]:
+    return [{"mutant": one.text, "failure": one.failure} for one in found]
 
 
 def table(record: dict[str, Any]) -> str:

@@ -5,12 +5,13 @@ Only in the emulator: mutated code may jump anywhere, loop and write where it li
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
+from random import Random
 
 from code_mutants import Mutant
-from execution import PlannedSide, Scenario, play, scenarios
+from execution import PlannedSide, Scenario, final_statuses, play, scenarios
 
 from seamir.emulate.image import LinkError
 from seamir.emulate.junk import Junk
@@ -62,17 +63,31 @@ def behaviour(mutant: Mutant, assumptions: Collection[str] = ()) -> Behaviour:
 def without_own(machine: Machine, plan: Plan, call: Scenario, differences: list[str]) -> list[str]:
     """The differences of a call but registers that should be scrubbed and hold no foreign value.
 
-    The machine reports all that is neither 0 nor the caller's value of the register. What the
-    caller had in another one stays the same where the other side leaves something else.
+    The machine reports all that is neither 0 nor what the caller had in that very register. What
+    came from the caller, or nowhere, is the same where another status and other values come back.
     """
-    if not any(text.endswith(_UNSCRUBBED) for text in differences):
+    doubtful = {text for text in differences if text.endswith(_UNSCRUBBED)}
+    if not doubtful:
         return differences
-    assert isinstance(call.side, PlannedSide)
-    side, seed = replace(call.side, seed=call.side.seed + 1), call.seed + 1
+    own: set[str] = set()
     entry = dict(zip(GENERAL, Junk(call.seed).words(len(GENERAL)), strict=True))
-    again = machine.call(plan, call.arguments, call.regions, side, seed=seed, registers=entry)
-    own = {text for text in again.problems if text.endswith(_UNSCRUBBED)}
+    for side in _other_sides(plan, call):
+        again = machine.call(
+            plan, call.arguments, call.regions, side, seed=call.seed + 1, registers=entry
+        )
+        own |= doubtful & set(again.problems)
     return [text for text in differences if text not in own]
+
+
+def _other_sides(plan: Plan, call: Scenario) -> Iterator[PlannedSide]:
+    """Others that differ from that of a call in all values and, if it completes, in the status."""
+    assert isinstance(call.side, PlannedSide)
+    *before, last = call.side.steps
+    ends = [last]
+    if plan.status is not None and isinstance(last, int):
+        ends = [status for status in final_statuses(plan, Random(call.seed)) if status != last]
+    for end in ends:
+        yield replace(call.side, steps=(*before, end), seed=call.side.seed + 1)
 
 
 def overlaps(plan: Plan, scenario: Scenario) -> set[str]:

@@ -195,6 +195,35 @@ def test_execution_does_not_show_what_is_the_same() -> None:
     assert found.difference is None and found.calls > 100
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "is_foreign"),
+    [
+        ("xor r10d,r10d", "and r10d,r10d", True),  # the status
+        ("xor r11d,r11d", "or r11d,r11d", True),  # an output
+        ("xor r9d,r9d", "add r9d,r9d", False),  # the caller's, and the call leaves it alone
+        ("xor edi,edi", "add edi,edi", False),  # an argument
+    ],
+)
+def test_what_should_be_scrubbed_and_is_not_foreign_is_no_difference(
+    before: str, after: str, is_foreign: bool
+) -> None:
+    program = seamir.load("tdx/tdvmcall.seam", leaves=["*.MapGPA"])
+    made = seamir.compile(program, emit=("obj",))
+    (plan,), kind = made.plans, "operation changed"
+    where = Places(made.outputs["obj"].data, made.target)
+    found = [one for group in edits(kind, where, plan.symbol, Random(0)) for one in group]
+    edit = max(
+        (one for one in found if one.before == before and one.after == after),
+        key=lambda one: one.offset,
+    )
+    data, texts = patched(where.data, edit.patches), (edit.offset, edit.before, edit.after)
+    subject = Subject("tdx/tdvmcall.seam", ("linux-kernel",), "pointers")
+    one = Mutant(0, kind, subject, plan, made.target, where.data, data, *texts)
+    difference = behaviour(one).difference
+    assert (difference is not None) == is_foreign
+    assert difference is None or difference.endswith("should be scrubbed")
+
+
 @pytest.mark.parametrize("first", [0, 7 * CHUNK])
 def test_most_mutants_behave_differently(first: int) -> None:
     found = Counter(
