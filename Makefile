@@ -1,6 +1,7 @@
 # make run   sets up a virtual environment, compiles the whole library and lists it
 # make test  sets it up and runs all tests
 # make docs  writes the reference of the library's leaves into docs/leaves
+# make verify-all  proves everything and tries the prover, and writes the tables of docs/verification.md
 # Needs Python 3.11 or newer, and for the tests a C compiler. Another Python and some of the tests:
 # make test VENV=build/newest PYTHON=python3.15 TESTS=tests/golden
 
@@ -16,7 +17,7 @@ LIBRARY := $(addprefix tdx/,host.seam guest.seam seamldr.seam tdvmcall.seam resu
 # The library's files that describe leaves or wrappers of leaves.
 PAGES := $(shell grep -lE '^(leaf|wrapper) ' seamir/leaves/tdx/*.seam | sed 's|seamir/leaves/||')
 
-.PHONY: run test lint types bench docs clean
+.PHONY: run test lint types bench docs verify-all clean
 
 run: $(STAMP)
 	$(BIN)/seamir compile $(LIBRARY) -o build --emit obj,asm,header,manifest
@@ -41,6 +42,17 @@ bench: $(STAMP)
 docs: $(STAMP)
 	for file in $(PAGES); do $(BIN)/seamir compile $$file --allow-call kvm_spurious_fault \
 		-o docs/leaves --emit docs || exit; done
+
+JOBS ?= $(shell nproc)
+
+verify-all: $(STAMP)
+	$(BIN)/python tests/prove_library.py --jobs $(JOBS) --record tests/data/proofs.json
+	$(BIN)/python tests/fuzz_instructions.py --states 10000 --jobs $(JOBS) --json tests/data/fuzz_instructions.json
+	$(BIN)/python tests/fuzz_code_mutants.py --jobs $(JOBS) --json tests/data/code_mutants.json
+	$(BIN)/python -m pytest -q tests/unit/test_verify_compiler_errors.py
+	rm -f tests/data/fuzz_proofs.json
+	$(BIN)/python tests/fuzz_proofs.py --leaves 1000 --jobs $(JOBS) --json tests/data/fuzz_proofs.json
+	$(BIN)/python tests/verification_tables.py
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "seamir needs Python 3.11 or newer")'

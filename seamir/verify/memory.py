@@ -14,7 +14,7 @@ from itertools import count
 
 from seamir.emulate.image import Image
 from seamir.verify.state import LATER, State
-from seamir.verify.terms import TRUE, Term, Word, concat, extract, split_sum, symbol
+from seamir.verify.terms import TRUE, Term, Word, both, concat, extract, split_sum, symbol
 
 SLOT = 8  # bytes of a stack slot
 _RED_ZONE = 128  # bytes below RSP that some targets let a function use
@@ -222,16 +222,17 @@ class RegionMemory:
 
     def _read_region(self, region: Region, base: Term, offset: int, size: int) -> Word:
         value: Word = 0
+        there: Word = TRUE
         for index in range(size):
             at = offset + index
             byte = self._written(region.name, at)
             if byte is None:
                 if at not in region.readable:
                     raise AccessError(f"reads {size} bytes at {_place(region, offset)}")
-                message = f"reads {_place(region, at)}, which need not be there"
-                self._demand(region.readable[at], message)
+                there = both(there, region.readable[at])
                 byte = self.initial(region.name, at, 1)
             value = concat(byte, 8, value, 8 * index) if index else byte
+        self._demand(there, f"reads {_place(region, offset)}, which need not be there")
         self.order_matters |= {
             (write.region, region.name) for write in self.writes if write.region != region.name
         }

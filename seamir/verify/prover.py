@@ -56,7 +56,6 @@ from seamir.verify.walk import (
 )
 
 _MOST_FAILURES = 8  # that are reported of one wrapper
-_VECTORS_OF_FAULTS = 256
 
 
 def prove_object(

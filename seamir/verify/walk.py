@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from iced_x86 import Mnemonic
+from iced_x86 import FlowControl, Instruction, Mnemonic
 
 from seamir.ir.leaf import CallSymbol, Plan
 from seamir.model.registers import REGISTERS
@@ -23,7 +23,7 @@ from seamir.verify.operands import UnknownInstructionError
 from seamir.verify.solver import Solver
 from seamir.verify.specification import Attempts
 from seamir.verify.state import STATUS_FLAGS, VECTOR_WIDTH, VECTORS, State
-from seamir.verify.terms import TRUE, Term, Word, bit_not, split_sum, symbol
+from seamir.verify.terms import Term, Word, bit_not, split_sum, symbol
 
 _LONGEST_PATH = 50_000  # instructions between two points
 _MOST_PATHS = 20_000  # from one point
@@ -169,10 +169,8 @@ class Walker:
             case Stop(vector):
                 undefined = vector == _UNDEFINED_OPCODE
                 return Trap() if undefined else Lost(f"runs into `{instruction}`", True)
-            case Jump(target, condition):
-                is_return = instruction.mnemonic == Mnemonic.RET
-                following = instruction.next_ip
-                return self._jump(path, pending, target, condition, following, is_return)
+            case Jump():
+                return self._jump(path, pending, flow, instruction)
         return None
 
     def _require_demands(self, path: Path) -> None:
@@ -181,29 +179,24 @@ class Walker:
             self.require(path, condition, text)
 
     def _jump(
-        self,
-        path: Path,
-        pending: list[Path],
-        target: Word,
-        condition: Word,
-        following: int,
-        is_return: bool,
+        self, path: Path, pending: list[Path], jump: Jump, instruction: Instruction
     ) -> Event | None:
+        target, condition = jump.target, jump.condition
         if target is RETURN_ADDRESS:
             return Return()
         if isinstance(target, Term):
-            if is_return:
+            if instruction.mnemonic == Mnemonic.RET:
                 return Lost("returns to an address that is not its caller's", True)
             return Lost("jumps to an address that it computes", False)
         ways = self._ways(path, condition)
-        if condition is not TRUE:
+        if instruction.flow_control == FlowControl.CONDITIONAL_BRANCH:
             self.ways.setdefault(path.address, set()).update(ways)
         if len(ways) == 2:
             pending.append(path.fork(target, condition))
             path.conditions = (*path.conditions, bit_not(condition, 1))
-            path.address = following
+            path.address = instruction.next_ip
         else:
-            path.address = target if True in ways else following
+            path.address = target if True in ways else instruction.next_ip
         return None
 
     def _ways(self, path: Path, condition: Word) -> set[bool]:

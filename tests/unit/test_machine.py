@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 
 import pytest
-from llvmlite import binding as llvm
+from assembled import CALL, assemble, fixup
 from plans import (
     U8,
     U32,
@@ -40,44 +39,11 @@ from seamir.objects.reading import read_object
 from seamir.targets import TARGETS, Target, select_target
 
 KERNEL, USER, UEFI = TARGETS["linux-kernel"], TARGETS["linux-user"], TARGETS["uefi"]
-CALL = ".byte 0x66, 0x0f, 0x01, 0xcf"
 OUT, OUT2 = DATA_START + 0x100, DATA_START + 0x200
 REGIONS = {OUT: b"\xaa" * 8, OUT2: b"\xbb" * 8}
 FAULT = 0x8000_FF00_0000_0000
 BUSY = 0x8000_0200_0000_0000
 DONE = Completed({"rax": 5, "rcx": 0x1111_2222_3333_4444, "rdx": 6})
-
-
-@cache
-def assemble(body: str, rest: str = "") -> bytes:
-    """An object with the function `wrapper` made of assembly text; `rest` follows it."""
-    text = f"""
-        .text
-        .globl wrapper
-        .type wrapper,@function
-    wrapper:
-        {body}
-        .size wrapper, . - wrapper
-        {rest}
-    """
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    llvm.initialize_native_asmparser()
-    lines = "".join(
-        'module asm "' + line.strip().replace('"', "\\22") + '"\n' for line in text.splitlines()
-    )
-    module = llvm.parse_assembly('target triple = "x86_64-unknown-linux-gnu"\n' + lines)
-    machine = llvm.Target.from_triple("x86_64-unknown-linux-gnu").create_target_machine()
-    return bytes(machine.emit_object(module))
-
-
-def fixup(target: Target = KERNEL, kind: int = 2) -> str:
-    return f"""
-        .section {target.fixup_section},"a"
-        .long 771b - .
-        .long 772b - .
-        .long {kind}
-    """
 
 
 def execute(
