@@ -207,9 +207,8 @@ class _Attempt:
             if self._code.offset(address) is None:
                 continue
             known = int(self._code.starts(address, self._plan.instruction.code))
-            place = self._code.at(address)
-            text = f"the fixup table has a row for `{place}`, which is not the call"
-            self._require(start, known, text, span=self._plan.span)
+            text = "the fixup table has a row for an instruction that is not the call"
+            self._require(replace(start, place=address), known, text, span=self._plan.span)
         arrivals = []
         for path, event in self._walker.walk(start):
             self._record.paths += 1
@@ -339,7 +338,7 @@ class _Attempt:
         offset = site.address - self._code.start
         origin = Attempted(kind, before, after, vector, site.is_exact, offset)
         address = site.address + len(plan.instruction.code)
-        return Path(state, memory, address, conditions, origin)
+        return Path(state, memory, address, conditions, origin, place=site.address)
 
     # -- arriving at the instruction
 
