@@ -205,7 +205,7 @@ class Bench:
 
     def place(self, random: Random) -> int:
         """Where the next instruction is to be."""
-        if self._next + 2 * SLOT > CODE + CODE_SIZE:
+        if self._next + 3 * SLOT > CODE + CODE_SIZE:
             self._next, self._processor = CODE, _fresh_processor(self)
         self._next += SLOT
         return place_in(self._next, random)
