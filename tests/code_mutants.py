@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -59,25 +59,33 @@ SUBJECTS = _subjects()
 
 @dataclass(frozen=True)
 class Mutant:
-    """An object with one mistake in the code, or in a table, of the function of `plan`.
-
-    `offset` is where in the function, in bytes, `before` and `after` are in words what was there.
-    """
+    """An object with one edit of the code, or of a table, of the function of `plan`."""
 
     seed: int
     kind: str
     subject: Subject
     plan: Plan
-    target: Target
-    original: bytes
-    data: bytes
-    offset: int
-    before: str
-    after: str
+    places: Places
+    edit: Edit
+
+    @property
+    def target(self) -> Target:
+        """What the object is for."""
+        return self.places.target
+
+    @property
+    def original(self) -> bytes:
+        """The object as it was emitted."""
+        return self.places.data
+
+    @cached_property
+    def data(self) -> bytes:
+        """The object with the mistake."""
+        return patched(self.places.data, self.edit.patches)
 
     def __str__(self) -> str:
-        place = f"{self.plan.symbol}+{self.offset:#x}"
-        return f"{self.seed} {self.kind}, {place}: {self.before} => {self.after}"
+        place = f"{self.plan.symbol}+{self.edit.offset:#x}"
+        return f"{self.seed} {self.kind}, {place}: {self.edit.before} => {self.edit.after}"
 
 
 def mutant(seed: int) -> Mutant:
@@ -89,10 +97,7 @@ def mutant(seed: int) -> Mutant:
     for kind in (KINDS[seed % len(KINDS)], *random.sample(KINDS, len(KINDS))):
         for plan in random.sample(made.plans, len(made.plans)):
             for choices in edits(kind, places, plan.symbol, random):
-                one = random.choice(choices)
-                data = patched(places.data, one.patches)
-                texts = one.offset, one.before, one.after
-                return Mutant(seed, kind, subject, plan, made.target, places.data, data, *texts)
+                return Mutant(seed, kind, subject, plan, places, random.choice(choices))
     raise AssertionError(f"{subject} has no place for any change")
 
 

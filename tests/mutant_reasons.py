@@ -41,7 +41,7 @@ def reason(mutant: Mutant) -> str:
     """Why a mutant that was proved does the same as its object."""
     code = _code(mutant, mutant.original)
     if mutant.kind == "row's type changed":
-        row = next(row for row in code.fixups if row.from_offset == mutant.offset)
+        row = next(row for row in code.fixups if row.from_offset == mutant.edit.offset)
         return OTHER if _is_read(code, row.to_offset, "rax") else NO_VECTOR
     changed = _code(mutant, mutant.data)
     if changed.function.code == code.function.code:

@@ -28,7 +28,6 @@ from object_places import Places, patched
 from table_changes import Edit
 
 import seamir
-from seamir.ir.leaf import Plan
 from seamir.objects.contents import ObjectError, Relocation
 
 SUBJECT = Subject("tdx/linux_compat.seam", ("linux-kernel", "-rethunk"), "pointers")
@@ -46,29 +45,27 @@ def compilation() -> seamir.Compilation:
     return seamir.compile(program, features=SUBJECT.target[1:], emit=("obj",))
 
 
+def places_of(made: seamir.Compilation) -> Places:
+    return Places(made.outputs["obj"].data, made.target)
+
+
 def places() -> Places:
-    return Places(compilation().outputs["obj"].data, compilation().target)
+    return places_of(compilation())
 
 
-def all_edits(kind: str, symbol: str = REMOVE) -> list[Edit]:
-    return [one for group in edits(kind, places(), symbol, Random(0)) for one in group]
-
-
-def changed(kind: str, edit: Edit, symbol: str = REMOVE) -> Mutant:
-    (plan,) = [plan for plan in compilation().plans if plan.symbol == symbol]
-    return make(kind, plan, edit)
-
-
-def make(kind: str, plan: Plan, edit: Edit) -> Mutant:
-    original, target = places().data, compilation().target
-    data = patched(original, edit.patches)
-    texts = edit.offset, edit.before, edit.after
-    return Mutant(0, kind, SUBJECT, plan, target, original, data, *texts)
+def all_edits(kind: str, where: Places | None = None, symbol: str = REMOVE) -> list[Edit]:
+    groups = edits(kind, where or places(), symbol, Random(0))
+    return [one for group in groups for one in group]
 
 
 def the_edit(kind: str, before: str, after: str = "") -> Edit:
     """The first edit with these texts."""
     return next(e for e in all_edits(kind) if before in e.before and after in e.after)
+
+
+def changed(kind: str, edit: Edit) -> Mutant:
+    (plan,) = [plan for plan in compilation().plans if plan.symbol == REMOVE]
+    return Mutant(0, kind, SUBJECT, plan, places(), edit)
 
 
 # -- making them
@@ -115,7 +112,7 @@ def relocation_changed(where: Places, section: str, edit: Edit) -> tuple[Relocat
 @pytest.mark.parametrize("target", ["linux-kernel", "uefi"])
 def test_relocations_change_as_they_are_told(target: str) -> None:
     made = seamir.compile(program_of(HARD), target=target, emit=("obj",))
-    where = Places(made.outputs["obj"].data, made.target)
+    where = places_of(made)
     functions = [one for one in where.contents.functions if one.relocations][:5]
     for function, (kind, name) in product(functions, RELOCATION_KINDS.items()):
         (found,) = edits(kind, where, function.name, Random(0))
@@ -210,16 +207,10 @@ def test_what_should_be_scrubbed_and_is_not_foreign_is_no_difference(
     program = seamir.load("tdx/tdvmcall.seam", leaves=["*.MapGPA"])
     made = seamir.compile(program, emit=("obj",))
     (plan,), kind = made.plans, "operation changed"
-    where = Places(made.outputs["obj"].data, made.target)
-    found = [one for group in edits(kind, where, plan.symbol, Random(0)) for one in group]
-    edit = max(
-        (one for one in found if one.before == before and one.after == after),
-        key=lambda one: one.offset,
-    )
-    data, texts = patched(where.data, edit.patches), (edit.offset, edit.before, edit.after)
-    subject = Subject("tdx/tdvmcall.seam", ("linux-kernel",), "pointers")
-    one = Mutant(0, kind, subject, plan, made.target, where.data, data, *texts)
-    difference = behaviour(one).difference
+    found = all_edits(kind, places_of(made), plan.symbol)
+    fitting = [one for one in found if (one.before, one.after) == (before, after)]
+    edit = max(fitting, key=lambda one: one.offset)
+    difference = behaviour(Mutant(0, kind, SUBJECT, plan, places_of(made), edit)).difference
     assert (difference is not None) == is_foreign
     assert difference is None or difference.endswith("should be scrubbed")
 
@@ -254,15 +245,11 @@ def test_reasons(kind: str, before: str, after: str, why: str) -> None:
 
 def test_the_type_of_a_row_matters_to_who_reads_the_vector() -> None:
     made = seamir.compile(program_of(HARD), emit=("obj",))
-    where = Places(made.outputs["obj"].data, made.target)
+    where, kind = places_of(made), "row's type changed"
     for symbol, why in (("stop", NO_VECTOR), ("fragile", OTHER)):
         (plan,) = [plan for plan in made.plans if plan.symbol == symbol]
-        ((edit, *_),) = edits("row's type changed", where, symbol, Random(0))
-        data, texts = patched(where.data, edit.patches), (edit.offset, edit.before, edit.after)
-        subject = Subject(HARD, ("linux-kernel",), "pointers")
-        kind = "row's type changed"
-        one = Mutant(0, kind, subject, plan, made.target, where.data, data, *texts)
-        assert reason(one) == why
+        edit = all_edits(kind, where, symbol)[0]
+        assert reason(Mutant(0, kind, SUBJECT, plan, where, edit)) == why
 
 
 def test_pieces_of_code_that_differ() -> None:

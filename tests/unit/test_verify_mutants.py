@@ -16,7 +16,7 @@ import pytest
 from code_mutants import KINDS, Mutant, Subject, edits, mutant
 from fuzz_code_mutants import ALL, as_json, chunks, judge_all
 from mutant_verdicts import ASSUMED, DEFECT, PROVED, REFUSED, UNDECIDED, Judged, judge
-from object_places import Places, patched
+from object_places import Places
 
 import seamir
 from seamir.verify.result import Failure, Proof, Verdict
@@ -98,9 +98,8 @@ def test_stores_in_another_order_are_proved_only_for_outputs_that_do_not_overlap
     places = Places(made.outputs["obj"].data, made.target)
     groups = edits(kind, places, plan.symbol, Random(0))
     edit = next(e for group in groups for e in group if e.before.count("mov [r") == 2)
-    data, texts = patched(places.data, edit.patches), (edit.offset, edit.before, edit.after)
     subject = Subject("tdx/host.seam", ("freestanding",), "pointers")
-    found = judge(Mutant(0, kind, subject, plan, made.target, places.data, data, *texts))
+    found = judge(Mutant(0, kind, subject, plan, places, edit))
     assert found.differs and found.under_assumptions.difference is None
     assert found.verdict == ASSUMED
     assert found.failure == "only if ext_err1 and ext_err2 do not overlap"
