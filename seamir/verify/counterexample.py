@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from seamir.emulate.image import PAGE
+from seamir.emulate.interpreter import grant
 from seamir.emulate.machine import DATA_START
 from seamir.emulate.script import Carry, Completed, Fault, Outcome, Write
 from seamir.ir.leaf import Again, Argument, ArgumentKind, CarryRegister, Plan
@@ -18,6 +20,7 @@ from seamir.verify.terms import TRUE, Word, either, equal
 from seamir.verify.walk import Attempted, Path
 
 Model = Mapping[str, int]
+_MOST_ATTEMPTS = 1000  # of a call that is executed to see whether it goes wrong
 
 
 def find_example(
@@ -31,6 +34,29 @@ def find_example(
     solver.assume_only(path.conditions)
     model = solver.model(wrong, *example.pointers_in_place()) or solver.model(wrong)
     return None if model is None else (example.of(model), model)
+
+
+def with_all_attempts(plan: Plan, example: Counterexample) -> Counterexample | None:
+    """The same call where the other side asks for every attempt there is, inner clauses first.
+
+    It shows what a history that only uses up some budgets does not: such as that a clause which
+    grants an attempt leaves those before it spent. None where the attempts are too many to execute.
+    """
+    if not 1 < plan.bound <= _MOST_ATTEMPTS:
+        return None
+    assert plan.status is not None
+    refused, outcomes = plan.edges.refused, list[Outcome]()
+    budgets = [clause.attempts for clause in plan.again]
+    while any(budgets):
+        clause = next(c for c, left in zip(plan.again, budgets, strict=True) if left)
+        status = clause.matches[0].value
+        grant(plan.again, budgets, status)
+        registers = dict.fromkeys(sorted(plan.destroyed), 0)
+        if refused is not None:
+            registers[refused.place.register] = refused.value << refused.place.low
+        registers[plan.status.register] |= status << plan.status.low & ALL_BITS
+        outcomes.append(Completed(registers))
+    return replace(example, outcomes=(*outcomes, outcomes[0]))
 
 
 class _Example:

@@ -19,14 +19,14 @@ from seamir.ir.leaf import LoadKind, Plan
 from seamir.source import Span
 from seamir.targets import Target
 from seamir.verify.code import Code, LaidOut
-from seamir.verify.counterexample import find_example
+from seamir.verify.counterexample import find_example, with_all_attempts
 from seamir.verify.coverage import unreachable_code
 from seamir.verify.ends import Ends
 from seamir.verify.evaluation import evaluate
 from seamir.verify.memory import SLOT, RegionMemory, Surroundings
 from seamir.verify.overlap import Overlaps
 from seamir.verify.replay import replay
-from seamir.verify.result import Failure, Proof, Verdict
+from seamir.verify.result import Counterexample, Failure, Proof, Verdict
 from seamir.verify.sites import Site
 from seamir.verify.solver import OutOfTimeError, Solver
 from seamir.verify.specification import Attempts, Granted, Specification
@@ -98,14 +98,21 @@ def _confirmed(failure: Failure, data: bytes, plan: Plan, target: Target) -> Fai
     example = failure.counterexample
     if example is None or failure.is_certain:
         return failure
-    try:
-        shown = bool(replay(data, plan, target, example).differences)
-    except (SeamError, MemoryAccessError):  # no unicorn, or a call that no caller can make
-        shown = False
-    if shown:
+    if _is_shown(example, data, plan, target):
         return replace(failure, is_certain=True)
+    longer = with_all_attempts(plan, example)
+    if longer is not None and _is_shown(longer, data, plan, target):
+        return replace(failure, is_certain=True, counterexample=longer, found=None, wanted=None)
     text = f"{failure.text}; no call was found that shows it"
     return replace(failure, text=text, counterexample=None, found=None, wanted=None)
+
+
+def _is_shown(example: Counterexample, data: bytes, plan: Plan, target: Target) -> bool:
+    """Whether an execution departs from the plan."""
+    try:
+        return bool(replay(data, plan, target, example).differences)
+    except (SeamError, MemoryAccessError):  # no unicorn, or a call that no caller can make
+        return False
 
 
 @dataclass
