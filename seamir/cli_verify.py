@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,7 @@ def verify_command(
     from seamir import proving
     from seamir.progress import showing_progress
 
+    gc.enable()  # each proof leaves cycles, and in them all that z3 knew of it
     with showing_progress() as tell:
         tell(f"parsing {name}", 0, 0)
         verification = proving.prove(

@@ -20,6 +20,7 @@ RETURN_THUNK = "__x86_return_thunk"
 UD2 = b"\x0f\x0b"
 RET = b"\xc3"
 INT3 = b"\xcc"
+_LARGEST = 1 << 28  # bytes of an image
 _STUB_SIZE = 16  # bytes
 _SLOT_SIZE = 8  # bytes of an entry of the global offset table
 _RELATIVE = {"R_X86_64_PC32", "R_X86_64_PLT32", "IMAGE_REL_AMD64_REL32"}
@@ -65,9 +66,14 @@ def lay_out(contents: ObjectFile, target: Target) -> Image:
     sections = [section for section in contents.sections if section.loaded]
     addresses, end = _place_sections(sections, base)
     stubs, end = _place_rows(contents.undefined_symbols, end, _STUB_SIZE)
+    lost = next((f for f in contents.functions if f.section not in addresses), None)
+    if lost is not None:
+        raise LinkError(f"{lost.name} is in {lost.section}, which is not loaded")
     functions = {f.name: addresses[f.section] + f.offset for f in contents.functions}
     symbols = {**addresses, **functions, **stubs}
     slots, end = _place_rows(symbols, end, _SLOT_SIZE)
+    if end - base > _LARGEST:
+        raise LinkError(f"laid out, it takes more than {_LARGEST >> 20} MiB")
     return_address = end
     parts = {
         addresses[s.name]: _relocate(s, addresses[s.name], base, symbols, slots) for s in sections

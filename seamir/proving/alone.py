@@ -6,11 +6,12 @@ led nowhere here. So such a proof can be kept by the function's own bytes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from seamir.emulate.image import lay_out
 from seamir.ir.leaf import Plan
-from seamir.objects.contents import ObjectFile
+from seamir.objects.contents import FixupEntry, Function, ObjectFile
 from seamir.targets import Target
 from seamir.verify.code import LaidOut
 
@@ -25,8 +26,18 @@ def alone(laid_out: LaidOut, plan: Plan, target: Target) -> LaidOut | None:
     if section is None or not symbols <= set(contents.undefined_symbols):
         return None
     code = replace(section, data=function.code, relocations=function.relocations)
-    rows = tuple(row for row in laid_out.rows if row.function == function.name)
+    rows = tuple(_rows(laid_out, function))
     undefined = tuple(sorted(symbols))
     functions = (replace(function, offset=0),)
     reduced = ObjectFile((code,), functions, undefined, (), lambda _name: rows)
     return LaidOut(laid_out.data, reduced, lay_out(reduced, target), rows)
+
+
+def _rows(laid_out: LaidOut, function: Function) -> Iterator[FixupEntry]:
+    """The rows of a function, whichever of its names they are found under."""
+    places = laid_out.image.functions
+    for row in laid_out.rows:
+        distance = places[row.function] - places[function.name]
+        start, target = row.from_offset + distance, row.to_offset + distance
+        if 0 <= start < len(function.code) and 0 <= target < len(function.code):
+            yield FixupEntry(start, target, function.name, row.kind)

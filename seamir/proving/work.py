@@ -46,12 +46,16 @@ class Prover:
         What cannot be proved of a function alone may be true of it in its object.
         """
         work, plan = self._work, self._work.plans[index]
-        started = monotonic()
         reduced = alone(self._laid_out, plan, work.target)
+        left = work.timeout
         if reduced is not None:
-            found = self._prove(reduced, plan, work.target, timeout=work.timeout)
+            started = monotonic()
+            found = self._prove(reduced, plan, work.target, timeout=left)
             if found.is_proved:
                 return Result(found, is_alone=True)
-        left = None if work.timeout is None else max(0, work.timeout - (monotonic() - started))
+            if left is not None:
+                left -= monotonic() - started
+                if left <= 0:
+                    return Result(found, is_alone=False)
         found = self._prove(self._laid_out, plan, work.target, timeout=left)
         return Result(found, is_alone=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from iced_x86 import Decoder, Instruction
 
 from seamir.emulate.image import Image, lay_out
-from seamir.objects.contents import FixupEntry, Function, ObjectFile
+from seamir.objects.contents import FixupEntry, Function, ObjectError, ObjectFile
 from seamir.objects.reading import read_object
 from seamir.targets import Target
 
@@ -92,5 +92,9 @@ class Code:
 
     def line(self, offset: int) -> tuple[str, int] | None:
         """File and line of the code at an offset, where the object names them."""
-        found = [entry for entry in self.function.lines if entry.offset <= offset]
+        try:
+            lines = self.function.lines
+        except ObjectError:  # damaged, or compressed: proofs do without
+            return None
+        found = [entry for entry in lines if entry.offset <= offset]
         return (found[-1].file, found[-1].line) if found and found[-1].line else None
