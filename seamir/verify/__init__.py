@@ -1,4 +1,4 @@
 """The prover: machine code does what a plan says, whatever it is given.
 
-Read prover.py first, then explore.py. No module of it knows how code is generated.
+Read prover.py first, then procedure.py. No module of it knows how code is generated.
 """

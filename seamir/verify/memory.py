@@ -139,6 +139,12 @@ class RegionMemory:
                 f"needs an address that is a multiple of {size}, which is not certain"
             )
 
+    def forget_below_stack(self, state: State) -> None:
+        """The same for what lies below RSP, and below the red zone where there is one."""
+        base, lowest = split_sum(state.registers["rsp"])
+        if base is self.around.frame:
+            self.forget_below(_signed(lowest) - (_RED_ZONE if self.around.red_zone else 0))
+
     def forget_below(self, offset: int) -> None:
         """Interrupts and calls may overwrite the frame below that many bytes from its start."""
         for start in [start for start in self.cells if start < offset]:

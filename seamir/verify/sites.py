@@ -29,7 +29,6 @@ from seamir.verify.terms import (
     mask,
     multiply,
     sign_extend,
-    split_sum,
     subtract,
     symbol,
     zero_extend,
@@ -321,10 +320,7 @@ def _locations(path: Path) -> dict[Location, tuple[Word, int]]:
     }
     found |= {name: (value, 1) for name, value in state.flags.items()}
     found |= {number: (value, VECTOR_WIDTH) for number, value in state.vectors.items()}
-    base, lowest = split_sum(state.registers["rsp"])
-    if base is path.memory.around.frame:
-        lowest -= (1 << 64) if lowest >> 63 else 0
-        path.memory.forget_below(lowest - (128 if path.memory.around.red_zone else 0))
+    path.memory.forget_below_stack(state)
     for offset, (size, value) in path.memory.cells.items():
         found[offset, size] = value, 8 * size
     return found
