@@ -25,6 +25,7 @@ from seamir.objects.disassembly import branch_target
 
 NEVER_EXECUTED = "never executed"
 SAME_EFFECT = "the same effect in every state"
+NOT_READ = "nobody reads the registers and flags that differ"
 NO_VECTOR = "the edge does not read the vector"
 OTHER_WAY = "another way to the same code"
 DISJOINT = "no bit is 1 in both operands there"
@@ -61,7 +62,7 @@ def reason(mutant: Mutant) -> str:
         return SAME_EFFECT
     if "memory" in found or any(_is_read(code, end, name) for name in found):
         return DISJOINT if _are_sums(before, after) else OTHER
-    return f"nobody reads {', '.join(sorted(found))} afterwards"
+    return NOT_READ
 
 
 def _code(mutant: Mutant, data: bytes) -> Code:
