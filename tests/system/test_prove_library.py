@@ -5,9 +5,13 @@ tests/prove_library.py does the rest, and docs/verification.md has what it found
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from command_line import run
+from documented_examples import ROOT, WHOLE
 from prove_library import FILES, LINKERS, OBJECTS, Case, cases, prove
 from tools import need
 
@@ -46,3 +50,19 @@ def test_all_files_of_the_library_are_there() -> None:
 
     described = {name.removeprefix("tdx/").removesuffix(".seam") for name in library_names()}
     assert described - set(FILES) == {"conduits", "status", "types"}  # which describe no leaf
+
+
+def without_times(text: str) -> str:
+    """What the command prints, without what it took."""
+    return re.sub(r"\d+\.\d+ s|\d+$", "TIME", text, flags=re.MULTILINE)
+
+
+def test_what_the_readme_shows_is_what_happens(tmp_path: Path) -> None:
+    (described,) = [text for where, text in WHOLE if where.startswith("README.md")][:1]
+    (tmp_path / "leaves.seam").write_text(described, encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"^```\n\$ seamir verify leaves.seam\n(.*?)^```$", text, re.M | re.S)
+    assert found is not None
+    done = run("verify", "leaves.seam", "--no-cache", cwd=tmp_path)
+    assert done.stderr == ""
+    assert without_times(done.stdout) == without_times(found[1])
