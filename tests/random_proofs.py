@@ -21,7 +21,8 @@ from seamir.emulate.machine import Machine
 from seamir.ir.leaf import Plan
 from seamir.syntax import ast
 from seamir.verify.prover import prove_object
-from seamir.verify.result import Proof
+from seamir.verify.replay import replay
+from seamir.verify.result import Proof, Verdict
 
 CALLS = 60  # of a function against a plan that is not its own
 MOST_OPTIONAL = 3  # pointers that may be NULL: each doubles the paths
@@ -89,8 +90,8 @@ class Trial:
             tally.large += len(compilation.plans) - len(plans)
             for plan in plans:
                 place = f"seed {seed}, {compilation.target.name}, {plan.symbol}"
-                self._prove(compilation, plan, place)
-                self._hold_against(compilation, plan, changed(plan, random), place)
+                if self._prove(compilation, plan, place):
+                    self._hold_against(compilation, plan, changed(plan, random), place)
 
     def _compile(
         self, program: seamir.Program, target: seamir.Target, delivery: str, random: Random
@@ -98,13 +99,13 @@ class Trial:
         features = list(switched(target, random))
         return seamir.compile(program, target=target, features=features, deliver=delivery)
 
-    def _prove(self, compilation: seamir.Compilation, plan: Plan, place: str) -> None:
-        """Code against its own plan."""
+    def _prove(self, compilation: seamir.Compilation, plan: Plan, place: str) -> bool:
+        """Code against its own plan; whether there was time for it."""
         proof = self._proof(compilation, plan)
         if proof is None:
-            return
+            return False
         tally = self.tally
-        tally.verdicts[f"{compilation.target.name} {proof.verdict.value}"] += 1
+        tally.verdicts[f"{compilation.target.name}, {proof.verdict.value}"] += 1
         tally.paths += proof.paths
         tally.obligations += proof.obligations
         tally.queries += proof.queries
@@ -114,21 +115,26 @@ class Trial:
             tally.problems.append(f"{place}: {proof.verdict.value}: {texts}")
         elif not proof.paths or not proof.obligations:
             tally.problems.append(f"{place}: a proof of nothing")
+        return True
 
     def _hold_against(
         self, compilation: seamir.Compilation, plan: Plan, other: Plan, place: str
     ) -> None:
-        """Code against a changed plan: what is seen to differ must not be proved."""
+        """Code against a changed plan: it is proved if and only if no execution differs."""
         proof = self._proof(compilation, other)
         if proof is None:
             return
         difference = _difference(compilation, other)
         seen = "alike" if difference is None else "differs"
+        if difference is None and proof.verdict is Verdict.REFUTED:
+            seen = "differs in the call that the prover names"
+            difference = _named_difference(compilation, other, proof)
         self.tally.pairs[f"{seen}, {proof.verdict.value}"] += 1
-        if difference is not None and proof.is_proved:
+        if (difference is None) != proof.is_proved:
             lines = set(str(other).splitlines()) - set(str(plan).splitlines())
             change = "; ".join(line.strip() for line in sorted(lines))
-            self.tally.problems.append(f"{place}: proved with {change}, and {difference}")
+            told = "; ".join([difference or "no difference", *(f.text for f in proof.failures[:2])])
+            self.tally.problems.append(f"{place}: {proof.verdict.value} with {change}: {told}")
 
     def _proof(self, compilation: seamir.Compilation, plan: Plan) -> Proof | None:
         """What the prover says; None if it had no time to say it."""
@@ -146,6 +152,17 @@ def is_small(plan: Plan) -> bool:
     steps = sum(len(clause.steps) for clause in plan.again)
     few = len(optional) <= MOST_OPTIONAL and steps <= MOST_STEPS
     return few and len(plan.deliveries) <= MOST_DELIVERIES
+
+
+def _named_difference(compilation: seamir.Compilation, plan: Plan, proof: Proof) -> str | None:
+    """How an execution of one of the prover's counterexamples departs from a plan."""
+    data, target = compilation.outputs["obj"].data, compilation.target
+    for failure in proof.failures:
+        if failure.counterexample is not None:
+            seen = replay(data, plan, target, failure.counterexample)
+            if seen.differences:
+                return f"{failure.text}: {seen.differences[0]}"
+    return None
 
 
 def _difference(compilation: seamir.Compilation, plan: Plan) -> str | None:
