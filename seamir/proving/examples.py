@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from seamir.compiler import constants_of
 from seamir.emulate.interpreter import read_inputs
-from seamir.emulate.script import Completed, Memory, Outcome
+from seamir.emulate.script import Completed, Memory, MemoryAccessError, Outcome
 from seamir.ir.leaf import Plan
 from seamir.model.registers import ALL_BITS, CARRY_FLAG
 from seamir.proving.verification import Verification
@@ -42,10 +42,17 @@ def _answer(plan: Plan, outcome: Outcome) -> Answer:
     return Answer(None, status, "", tuple(settings))
 
 
+class NoReplayError(Exception):
+    """The call needs memory at addresses where the emulator has none; the text says which."""
+
+
 def show_example(verification: Verification, plan: Plan, example: Counterexample) -> Record:
-    """Executes a counterexample; raises SeamError if unicorn is missing."""
+    """Executes a counterexample; raises SeamError if unicorn is missing, or NoReplayError."""
     target = verification.target
-    done = replay(verification.data, plan, target, example)
+    try:
+        done = replay(verification.data, plan, target, example)
+    except (MemoryAccessError, ValueError) as error:  # NULL, for one
+        raise NoReplayError(str(error)) from error
     inputs = read_inputs(plan.inputs, example.arguments, Memory(example.regions))
     call = Call(example.arguments, example.regions, inputs, ())
     side = _ExampleSide(plan, example.outcomes)

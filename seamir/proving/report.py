@@ -14,7 +14,7 @@ from seamir.emit.text import plain
 from seamir.emulate.script import Carry, Fault, Outcome
 from seamir.ir.leaf import Plan
 from seamir.model.registers import CARRY_FLAG
-from seamir.proving.examples import show_example
+from seamir.proving.examples import NoReplayError, show_example
 from seamir.proving.verification import Verification, failure_diagnostic
 from seamir.run.decode import bits_of
 from seamir.run.report import report_json as record_json
@@ -27,6 +27,7 @@ Json: TypeAlias = dict[str, Any]
 HEAD = ("WRAPPER", "VERDICT", "PATHS", "OBLIGATIONS", "QUERIES", "MS", "FROM")
 RIGHT = frozenset({2, 3, 4, 5})  # the columns of numbers
 _BYTES_IN_A_LINE = 16
+_NO_DIFFERENCE = "In an emulator that makes no difference: what is wrong does not show there."
 
 
 def table(verification: Verification) -> list[tuple[str, ...]]:
@@ -118,7 +119,12 @@ def _outcome_words(plan: Plan, outcome: Outcome) -> str:
 
 def replay_text(verification: Verification, plan: Plan, example: Counterexample) -> str:
     """The call of a counterexample as it happens, as `seamir run` shows calls."""
-    return record_text(show_example(verification, plan, example))
+    try:
+        record = show_example(verification, plan, example)
+    except NoReplayError as error:
+        return f"the call cannot be executed here: {error}\n"
+    text = record_text(record)
+    return text if record.differences else f"{text}\n{_NO_DIFFERENCE}\n"
 
 
 # -- data
@@ -142,8 +148,7 @@ def _proof_data(verification: Verification, plan: Plan, proof: Proof, replay: bo
     failures = [_failure_data(proof, failure) for failure in proof.failures]
     for data, failure in zip(failures, proof.failures, strict=True):
         example = failure.counterexample if replay else None
-        record = None if example is None else show_example(verification, plan, example)
-        data["replay"] = None if record is None else record_json(record)
+        data["replay"] = None if example is None else _replay_data(verification, plan, example)
     return {
         "symbol": proof.symbol,
         "leaf": proof.leaf,
@@ -159,6 +164,14 @@ def _proof_data(verification: Verification, plan: Plan, proof: Proof, replay: bo
         "assumptions": list(proof.assumptions),
         "failures": failures,
     }
+
+
+def _replay_data(verification: Verification, plan: Plan, example: Counterexample) -> Json | None:
+    """The call as `seamir run` tells of it; None if the emulator cannot make it."""
+    try:
+        return record_json(show_example(verification, plan, example))
+    except NoReplayError:
+        return None
 
 
 def _failure_data(proof: Proof, failure: Failure) -> Json:

@@ -85,7 +85,8 @@ class Procedure:
                 self._prove_from(path)
                 if self._has_failed():
                     return
-            self._check_coverage()
+            if not self._has_failed():
+                self._check_coverage()
         except OutOfTimeError:
             self._record = _Record(failures=[Failure("the time is over", span=self._plan.span)])
             self._records.append(self._record)

@@ -75,5 +75,5 @@ def _is_shown(example: Counterexample, data: bytes, plan: Plan, target: Target) 
     """Whether an execution departs from the plan."""
     try:
         return bool(replay(data, plan, target, example).differences)
-    except (SeamError, MemoryAccessError):  # no unicorn, or a call that no caller can make
+    except (SeamError, MemoryAccessError, ValueError):  # no unicorn, or no memory for that call
         return False

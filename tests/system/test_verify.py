@@ -159,6 +159,49 @@ def test_another_prototype_is_no_traceback(folder: Path) -> None:
     assert "0 wrappers proved, 1 refuted" in done.stdout
 
 
+TABLE = '\n.section __ex_table, "a"\n.long 1b - ., 2b - ., 2\n.text\n'
+CAREFUL = """
+	.globl test_read
+	.type test_read, @function
+test_read:
+	{}
+	jz 3f
+	mov %rdi, %rdx
+	mov $11, %eax
+1:	.byte 0x66, 0x0f, 0x01, 0xcf
+	jc 3f
+	mov %r8, (%rsi)
+	ret
+2:	mov $0x8000ff0000000000, %rcx
+	or %rcx, %rax
+	movq $0, (%rsi)
+	ret
+3:	mov $0x8000ff0000000000, %rax
+	movq $0, (%rsi)
+	ret
+	.size test_read, . - test_read
+"""
+
+
+@pytest.mark.parametrize(
+    ("test", "reason"),
+    [
+        ("test %rsi, %rsi", "no memory for 8 bytes at 0x0"),
+        ("bt $63, %rsi; setnc %al; test %al, %al", "is not within the caller's memory"),
+    ],
+)
+def test_a_replay_that_the_emulator_cannot_do(folder: Path, test: str, reason: str) -> None:
+    """The code does something else for pointers to where the emulator has no memory."""
+    (folder / "x.o").write_bytes(assembled(CAREFUL.format(test) + TABLE)(b"", folder))
+    options = ("--leaf", "TEST.READ", "--feature", "-ibt,-rethunk", "--replay", NO_CACHE)
+    words = ("verify", "leaves.seam", "--object", "x.o", *options)
+    done = run(*words, cwd=folder, status=1)
+    assert "the call cannot be executed here: " in done.stderr
+    assert reason in done.stderr
+    data = json.loads(call(*words, "--json", cwd=folder, status=1).stdout)
+    assert data["wrappers"][0]["failures"][0]["replay"] is None
+
+
 # -- what it cannot do
 
 
