@@ -208,13 +208,13 @@ def fault_falls_into_the_completed_path(right: Any) -> Any:
     return text
 
 
-@ERRORS.of_function((constraints, "_text"), "few", "0 rows")
+@ERRORS.of_function((constraints, "_text"), "few", "fixup table")
 def fault_entry_of_the_next_instruction(right: Any) -> Any:
     """The entry of the fault table is about the instruction after the call."""
     return with_text(right, "long 771b", "long 771b + 4")
 
 
-@ERRORS.of_function((constraints, "_text"), "few", "0 rows")
+@ERRORS.of_function((constraints, "_text"), "few", "fixup table")
 def no_fault_entry(right: Any) -> Any:
     """The fault table has nothing about the instruction."""
 
