@@ -48,6 +48,7 @@ from seamir.verify.walk import (
 )
 
 _MOST_FAILURES = 8  # that are reported of one wrapper
+_DEFAULT_SECTION = ".text"
 
 
 @dataclass
@@ -123,12 +124,7 @@ class Procedure:
         state = self._entry.copy()
         assert isinstance(state.memory, RegionMemory)
         start = Path(state, state.memory, self._code.start, (), None)
-        for address in self._code.fixups:
-            if self._code.offset(address) is None:
-                continue
-            known = int(self._code.starts(address, self._plan.instruction.code))
-            text = "the fixup table has a row for an instruction that is not the call"
-            self._require(replace(start, place=address), known, text, span=self._plan.span)
+        self._check_object(start)
         arrivals = []
         for path, event in self._walker.walk(start):
             self._record.paths += 1
@@ -139,6 +135,19 @@ class Procedure:
             self._check_operands(path, self._specification.first_attempt())
             arrivals.append(path)
         return arrivals
+
+    def _check_object(self, start: Path) -> None:
+        """What the object says of the function besides its code."""
+        plan, section = self._plan, self._code.function.section
+        if plan.section != _DEFAULT_SECTION:  # where others place code as they like
+            text = f"it is in section {section}, and has to be in {plan.section}"
+            self._require(start, int(section == plan.section), text, span=plan.span)
+        for address in self._code.fixups:
+            if self._code.offset(address) is None:
+                continue
+            known = int(self._code.starts(address, plan.instruction.code))
+            text = "the fixup table has a row for an instruction that is not the call"
+            self._require(replace(start, place=address), known, text, span=plan.span)
 
     def _begin(self) -> _Record:
         """Starts a new record."""

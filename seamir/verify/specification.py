@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from seamir.ir.leaf import Again, ArgumentKind, Delivery, Input, Plan, Returns
+from seamir.ir.leaf import Again, Argument, ArgumentKind, Delivery, Input, Plan, Returns
 from seamir.model.entities import (
     Action,
     Bits,
@@ -168,18 +168,22 @@ class Specification:
             writable = None
             if argument.kind is not ArgumentKind.IN:
                 writable = bit_not(equal(pointer, 0), 1) if argument.optional else TRUE
-            found[pointer] = Region(argument.name, size, self._readable(argument.name), writable)
+            found[pointer] = Region(argument.name, size, self._readable(argument, size), writable)
         return found
 
-    def _readable(self, argument: str) -> dict[int, Word]:
+    def _readable(self, argument: Argument, size: int) -> dict[int, Word]:
         """On which condition each byte that an argument points to may be read.
 
-        The checks come first: of what they do not test, nothing is read before they passed.
+        All of it is there, but for elements past the count and what NULL points to. The checks come
+        first: of what they do not test, nothing is read before they passed.
         """
+        there: Word = both(*self.kept)
+        if argument.optional:
+            there = both(there, bit_not(equal(self.arguments[argument.name], 0), 1))
+        found = dict.fromkeys(range(size if argument.count is None else 0), there)
         checked = {check.input for check in self.plan.checks}
-        found: dict[int, Word] = {}
         for item in self.plan.inputs:
-            if item.argument != argument or item.offset is None:
+            if item.argument != argument.name or item.offset is None:
                 continue
             condition = self._is_there(item)
             if item.name not in checked:

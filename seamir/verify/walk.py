@@ -26,7 +26,8 @@ from seamir.verify.state import STATUS_FLAGS, VECTOR_WIDTH, VECTORS, State
 from seamir.verify.terms import Term, Word, bit_not, split_sum, symbol
 
 _LONGEST_PATH = 50_000  # instructions between two points
-_MOST_PATHS = 20_000  # from one point
+_MOST_BRANCHES = 256  # on one path that could have gone the other way
+_MOST_PATHS = 5_000  # from one point
 RETURN_ADDRESS = symbol("entry.return_address")
 
 
@@ -192,6 +193,8 @@ class Walker:
         if instruction.flow_control == FlowControl.CONDITIONAL_BRANCH:
             self.ways.setdefault(path.address, set()).update(ways)
         if len(ways) == 2:
+            if len(path.conditions) > _MOST_BRANCHES:
+                return Lost(f"more than {_MOST_BRANCHES} branches on one path", False)
             pending.append(path.fork(target, condition))
             path.conditions = (*path.conditions, bit_not(condition, 1))
             path.address = instruction.next_ip

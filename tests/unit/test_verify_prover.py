@@ -351,3 +351,17 @@ def test_a_proof_of_nothing_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_function_without_the_instruction_is_refuted() -> None:
     refute(SIMPLE, "mov $7, %eax; ret", "it ends without an attempt")
+
+
+def test_code_that_must_not_be_instrumented_is_in_its_section() -> None:
+    wrapper = replace(SIMPLE, section=".noinstr.text")
+    proof = prove(wrapper, SIMPLE_CODE)
+    assert proof.verdict is Verdict.REFUTED
+    assert "in section .text, and has to be in .noinstr.text" in proof.failures[0].text
+
+
+def test_a_loop_that_an_argument_counts_is_given_up_soon() -> None:
+    wrapper = plan(value("n", U32), loads=[], on=edges(on_carry=returning(7), on_fault=None))
+    proof = prove(wrapper, f"2: dec %edi; jnz 2b; {SIMPLE_CODE}")
+    assert proof.verdict is Verdict.UNDECIDED
+    assert "branches on one path" in proof.failures[0].text
