@@ -66,6 +66,13 @@ def test_files_of_the_folder_and_of_the_library(folder: Path) -> None:
     assert offered("compile", "-I", "vendor", "maker/", cwd=folder) == ["maker/special.seam"]
 
 
+def test_objects(folder: Path) -> None:
+    for name in ("one.o", "two.obj", "three.txt"):
+        (folder / name).touch()
+    assert offered("verify", "--object", "o", cwd=folder) == ["one.o"]
+    assert offered("verify", "--object", "t", cwd=folder) == ["two.obj"]
+
+
 def test_files_of_the_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(folder))
     assert offered("check", "~/lea", cwd=folder / "lower") == ["~/leaves.seam"]
@@ -130,6 +137,9 @@ def test_values_for_run(folder: Path) -> None:
         (["list", "--via", "pse"], ["pseamldr"]),
         (["list", "--reads", "r1"], ["r10", "r11", "r12", "r13", "r14", "r15"]),
         (["list", "--effect", "n"], ["none"]),
+        (["ver"], ["verify"]),
+        (["verify", "--ti"], ["--timeout"]),
+        (["verify", "--target", "ue"], ["uefi"]),
         (["completion", ""], list(SHELLS)),
     ],
 )

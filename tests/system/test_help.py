@@ -50,7 +50,7 @@ def test_it_says_what_a_file_is(command: str) -> None:
         assert path.relative_to(ROOT / "seamir/leaves").as_posix() in text
 
 
-@pytest.mark.parametrize("command", ["compile", "explain", "run"])
+@pytest.mark.parametrize("command", ["compile", "explain", "run", "verify"])
 def test_it_has_targets_and_features(command: str) -> None:
     text = words_of(help_of(command))
     for target in seamir.TARGETS:

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from command_line import LEAVES, environment
+from tools import need, run
 
 import seamir
 from seamir.ir.leaf import Plan
+from seamir.objects.reading import read_object
 from seamir.proving import verification as proving
 from seamir.proving import workers
 from seamir.proving.keys import Meaning
@@ -154,6 +156,51 @@ def test_what_is_not_proved_is_not_kept(tmp_path: Path) -> None:
         result = seamir.prove(seamir.load_text(OTHER), object=OBJECT, cache=tmp_path)
         assert not result.is_proved
     assert len(list(tmp_path.iterdir())) == 2
+
+
+READ = """
+	.globl test_read
+	.type test_read, @function
+test_read:
+	mov %rdi, %rdx
+	mov $11, %eax
+1:	.byte 0x66, 0x0f, 0x01, 0xcf
+	jc 3f
+	jmp rest
+2:	mov $0x8000ff0000000000, %rcx
+	or %rcx, %rax
+	movq $0, (%rsi)
+	ret
+3:	mov $0x8000ff0000000000, %rax
+	movq $0, (%rsi)
+	ret
+	.size test_read, . - test_read
+rest:	mov %{}, (%rsi)
+	ret
+	.section __ex_table, "a"
+	.long 1b - ., 2b - ., 2
+"""
+
+
+def test_a_function_that_goes_on_elsewhere_is_kept_for_its_object(tmp_path: Path) -> None:
+    """Of two objects the functions have the same bytes; where they go on is not the same."""
+    need("as")
+    read = seamir.load_text(LEAVES, leaves=["TEST.READ"])
+    objects = []
+    for register in ("r8", "r9"):
+        (tmp_path / "x.s").write_text(READ.format(register))
+        run("as", "x.s", "-o", "x.o", cwd=tmp_path)
+        objects.append((tmp_path / "x.o").read_bytes())
+    first, second = (read_object(data).function("test_read") for data in objects)
+    assert first is not None and first == second
+    for proved_before in (False, True):
+        verdicts = []
+        for data in objects:
+            features = ["-ibt", "-rethunk"]
+            result = seamir.prove(read, features=features, object=data, cache=tmp_path / "cache")
+            verdicts.append(result.proofs[0].verdict.value)
+            assert result.proofs[0].is_cached == (proved_before and data is objects[0])
+        assert verdicts == ["proved", "refuted"]
 
 
 def test_another_prover_proves_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
