@@ -24,7 +24,7 @@ from seamir.targets import DEFAULT_TARGET, Target
 from seamir.verify.code import LaidOut
 from seamir.verify.result import Failure, Proof
 
-_WORTH_A_PROCESS = 24  # wrappers: to prove fewer takes less time than to start a process
+_WORTH_A_PROCESS = 100  # wrappers: fewer are proved in the time that a process takes to start
 
 
 @dataclass(frozen=True)
