@@ -47,6 +47,7 @@ _CARRY_FLAG, _DIRECTION_FLAG = 1 << 0, 1 << 10
 _SLOT = 8  # bytes of a stack slot
 _STATUS_FLAGS = 0x8D5  # CF, PF, AF, ZF, SF, OF
 _FLAGS_AT_ENTRY = 0x202  # interrupts on, and the bit that is always 1
+UNKNOWN_INSTRUCTION = "an unknown instruction"  # of unicorn's, which may know less than others
 _INSTRUCTIONS_PER_ATTEMPT = 1000  # no wrapper comes near
 
 
@@ -241,7 +242,7 @@ class Machine:
             call.trapped = True
             self._stop()
         else:
-            self._fail(f"an unknown instruction at {self._place(address)}")
+            self._fail(f"{UNKNOWN_INSTRUCTION} at {self._place(address)}")
 
     def _attempt(self, call: _Call, values: list[int]) -> None:
         """The instruction: what the other side does to registers and memory."""

@@ -301,7 +301,7 @@ class Procedure:
         self._record.obligations += 1
         failure = self._failure(path, event.text, self._plan.span)
         if not event.is_wrong:  # the code may be right, and the prover does not know it
-            failure = replace(failure, counterexample=None)
+            failure = replace(failure, is_lost=True, is_certain=False)
         self._record.failures.append(failure)
 
     # -- obligations

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from seamir.diagnostics import SeamError
+from seamir.emulate.machine import UNKNOWN_INSTRUCTION
 from seamir.emulate.script import MemoryAccessError
 from seamir.ir.leaf import Plan
 from seamir.targets import Target
@@ -54,10 +55,10 @@ def prove(laid_out: LaidOut, plan: Plan, target: Target, *, timeout: float | Non
 
 
 def _confirmed(failure: Failure, data: bytes, plan: Plan, target: Target) -> Failure:
-    """The failure, without its counterexample if that is one only by what sites.py forgot.
+    """The failure, without its counterexample if executing that shows nothing wrong.
 
-    Such a call begins with attempts that lead to the state which the failure is about; whether they
-    do is seen by executing it.
+    What rests on an invariant begins with attempts that lead to the state which the failure is
+    about, if they do. Where the prover is lost, the code may go on and be right.
     """
     example = failure.counterexample
     if example is None or failure.is_certain:
@@ -67,13 +68,15 @@ def _confirmed(failure: Failure, data: bytes, plan: Plan, target: Target) -> Fai
     longer = with_all_attempts(plan, example)
     if longer is not None and _is_shown(longer, data, plan, target):
         return replace(failure, is_certain=True, counterexample=longer, found=None, wanted=None)
-    text = f"{failure.text}; no call was found that shows it"
+    text = failure.text if failure.is_lost else f"{failure.text}; no call was found that shows it"
     return replace(failure, text=text, counterexample=None, found=None, wanted=None)
 
 
 def _is_shown(example: Counterexample, data: bytes, plan: Plan, target: Target) -> bool:
-    """Whether an execution departs from the plan."""
+    """Whether an execution departs from the plan; an instruction nobody knows shows nothing."""
     try:
-        return bool(replay(data, plan, target, example).differences)
+        shown = replay(data, plan, target, example)
     except (SeamError, MemoryAccessError, ValueError):  # no unicorn, or no memory for that call
         return False
+    unknown = any(UNKNOWN_INSTRUCTION in text for text in shown.execution.problems)
+    return bool(shown.differences) and not unknown

@@ -40,8 +40,9 @@ class Failure:
     `text` says what; `found` and `wanted` are the two values that differ, where it is about values,
     as numbers for the counterexample. `offset` (bytes from the function's start) is where the
     code stands then and `line` what the object says about it (file, line); `span` is the place of
-    the description that asks for it. Without a counterexample nothing was refuted: the prover does
-    not know the code.
+    the description that asks for it. Where it `is_lost` the prover does not know how the code goes
+    on from there. It `is_certain` if what it rests on is no more than what can happen. Without a
+    counterexample nothing was refuted.
     """
 
     text: str
@@ -53,6 +54,7 @@ class Failure:
     span: Span | None = None
     counterexample: Counterexample | None = None
     is_certain: bool = False
+    is_lost: bool = False
 
 
 @dataclass(frozen=True)
