@@ -117,7 +117,15 @@ def _print_data(verification: Verification, replay: bool) -> None:
 
 
 def _print_report(verification: Verification, replay: bool) -> None:
-    from seamir.proving.report import RIGHT, distinct, failure_lines, replay_text, summary, table
+    from seamir.proving.report import (
+        RIGHT,
+        assumption_lines,
+        distinct,
+        failure_lines,
+        replay_text,
+        summary,
+        table,
+    )
     from seamir.proving.verification import failure_diagnostic
 
     show(_warnings(verification))
@@ -133,6 +141,8 @@ def _print_report(verification: Verification, replay: bool) -> None:
                 text = replay_text(verification, plan, failure.counterexample)
                 terminal.show(f"{text}\n", terminal.RUN, err=True)
     show_more(shown)
+    for line in assumption_lines(verification):
+        click.echo(line)
     click.echo(summary(verification))
 
 

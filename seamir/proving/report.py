@@ -41,6 +41,15 @@ def _row(proof: Proof) -> tuple[str, ...]:
     return (proof.symbol, proof.verdict.value, *map(str, numbers), came_from)
 
 
+def assumption_lines(verification: Verification) -> list[str]:
+    """What holds only if callers see to it, each with its wrapper."""
+    return [
+        f"{proof.symbol} assumes that {text}"
+        for proof in verification.proofs
+        for text in proof.assumptions
+    ]
+
+
 def summary(verification: Verification) -> str:
     """How many were proved, on one line, and how many not."""
     proofs = verification.proofs

@@ -18,6 +18,7 @@ from seamir.objects.reading import read_object
 from seamir.proving import verification as proving
 from seamir.proving import workers
 from seamir.proving.keys import Meaning
+from seamir.proving.report import assumption_lines
 
 SYMBOLS = ["test_remove", "test_read", "test_track"]
 PROGRAM = seamir.load_text(LEAVES)
@@ -50,6 +51,15 @@ def test_what_is_proved() -> None:
     for proof in result.proofs:
         assert proof.verdict is seamir.Verdict.PROVED
         assert proof.paths and proof.obligations and not proof.failures
+
+
+def test_assumptions_are_told() -> None:
+    result = seamir.prove(TRACK)
+    assert assumption_lines(result) == []
+    (proof,) = result.proofs
+    assuming = replace(proof, assumptions=("one and two do not overlap",))
+    lines = assumption_lines(replace(result, proofs=(assuming,)))
+    assert lines == ["test_track assumes that one and two do not overlap"]
 
 
 def test_what_is_not_proved_is_an_error_at_its_place() -> None:
