@@ -46,9 +46,6 @@ LEAVES: dict[str, tuple[str, ...]] = {
 
 # As a program or a shared library is compiled that has wrappers in it.
 _USER_FLAGS = ("-O2", "-std=gnu11", "-fpic", "-fno-strict-aliasing")
-# gcc takes `asm goto` apart: the labels come into a function of their own, SYMBOL.cold, and no row
-# of the fault table is within one function.
-_GOTO_FLAGS = ("-fno-reorder-blocks-and-partition",)
 
 
 @dataclass(frozen=True)
@@ -161,8 +158,7 @@ def twins_of(description: str, build: Build) -> Foreign:
 
 def _flags(build: Build) -> Sequence[str]:
     kernel = build.target == KERNEL
-    flags = [*(compilers.flags_of(build.compiler) if kernel else _USER_FLAGS), build.level]
-    return [*flags, *(_GOTO_FLAGS if build in BAD_BUILDS else ())]
+    return [*(compilers.flags_of(build.compiler) if kernel else _USER_FLAGS), build.level]
 
 
 def has_narrow_arguments(plan: Plan) -> bool:

@@ -458,6 +458,12 @@ _EDGES = (
         "The class of a refusal is in the upper half of RAX.",
         {"testq %rax, %rax": "testl %eax, %eax"},
     ),
+    Wrong(
+        "page_mode",
+        "no end",
+        "A carry is waited for without end.",
+        {".Lcarry:\n": ".Lcarry:\n\tjmp .Lcarry\n"},
+    ),
 )
 
 WRONG = (*_OPERANDS, *_EXPOSURE, *_CALLERS_REGISTERS, *_AFTER_THE_CALL, *_ATTEMPTS, *_EDGES)

@@ -41,8 +41,8 @@ class Image:
     addresses of defined functions and of stubs for called symbols; a call that returns to
     `return_address` is over. `return_thunk` is the stub that functions jump to in order to return,
     None if none does. `fixups` maps the address of an instruction that may fault to the address
-    where execution goes on and the type of the entry. `constant` are ranges of addresses, as
-    (start, end), whose bytes nothing changes.
+    where execution goes on and the type of the row, of each row about it. `constant` are ranges of
+    addresses, as (start, end), whose bytes nothing changes.
     """
 
     base: int
@@ -51,7 +51,7 @@ class Image:
     stubs: Mapping[int, str]
     return_address: int
     return_thunk: int | None
-    fixups: Mapping[int, tuple[int, int]]
+    fixups: Mapping[int, Sequence[tuple[int, int]]]
     constant: tuple[tuple[int, int], ...]
 
     def bytes_at(self, address: int, size: int) -> bytes:
@@ -90,7 +90,7 @@ def lay_out(contents: ObjectFile, target: Target) -> Image:
         stubs={address: name for name, address in stubs.items() if name != RETURN_THUNK},
         return_address=return_address,
         return_thunk=stubs.get(RETURN_THUNK),
-        fixups=_fixups(contents, target, functions),
+        fixups=_fixups(contents, target, addresses),
         constant=(
             *(
                 (addresses[s.name], addresses[s.name] + len(s.data))
@@ -126,15 +126,18 @@ def _place_rows(names: Iterable[str], start: int, size: int) -> tuple[dict[str, 
 
 
 def _fixups(
-    contents: ObjectFile, target: Target, functions: Mapping[str, int]
-) -> dict[int, tuple[int, int]]:
-    return {
-        functions[row.function] + row.from_offset: (
-            functions[row.function] + row.to_offset,
-            row.kind,
-        )
-        for row in contents.fixups(target.fixup_section)
-    }
+    contents: ObjectFile, target: Target, addresses: Mapping[str, int]
+) -> dict[int, list[tuple[int, int]]]:
+    """Where each address of the fixup table goes on, and the row's type; rows in their order."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for row in contents.fixup_rows(target.fixup_section):
+        for section, _ in (row.start, row.target):
+            if section not in addresses:
+                raise LinkError(f"{target.fixup_section} is about code that is not loaded")
+        (section, start), (target_section, goes_on) = row.start, row.target
+        place = addresses[target_section] + goes_on, row.kind
+        found.setdefault(addresses[section] + start, []).append(place)
+    return found
 
 
 def _relocate(

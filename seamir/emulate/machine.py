@@ -280,12 +280,12 @@ class Machine:
 
     def _fault(self, call: _Call, values: list[int], vector: int) -> None:
         """What the kernel does about a fault: it looks for the instruction in the table."""
-        fixup = self._image.fixups.get(values[RIP])
-        if fixup is None:
+        rows = self._image.fixups.get(values[RIP])
+        if not rows:
             call.escaped_fault = vector
             self._stop()
             return
-        values[RIP], kind = fixup
+        values[RIP], kind = rows[-1]  # a kernel takes any of several
         if kind == self._target.fixup_type:
             values[RAX] = vector
         self._processor.write_registers(values)

@@ -63,6 +63,18 @@ class FixupEntry:
 
 
 @dataclass(frozen=True)
+class FixupRow:
+    """A row of a fixup table, which may lead from one function into another.
+
+    A fault at `start` goes on at `target`: each is a section and bytes from its start.
+    """
+
+    start: tuple[str, int]
+    target: tuple[str, int]
+    kind: int
+
+
+@dataclass(frozen=True)
 class Function:
     """A function symbol and its code; `offset` in bytes from the start of its section."""
 
@@ -80,6 +92,11 @@ class Function:
         """The source lines by ascending offset, read at the first use; ObjectError if damaged."""
         return self.line_source()
 
+    def holds(self, place: tuple[str, int]) -> bool:
+        """Whether the function has the byte at a place, a section and an offset in it."""
+        section, offset = place
+        return section == self.section and 0 <= offset - self.offset < len(self.code)
+
 
 @dataclass(frozen=True)
 class ObjectFile:
@@ -92,7 +109,7 @@ class ObjectFile:
     functions: tuple[Function, ...]
     undefined_symbols: tuple[str, ...]
     other_symbols: tuple[str, ...]
-    fixup_source: Callable[[str], tuple[FixupEntry, ...]] = field(repr=False, compare=False)
+    fixup_source: Callable[[str], tuple[FixupRow, ...]] = field(repr=False, compare=False)
 
     def section(self, name: str) -> Section | None:
         """The first section of that name."""
@@ -102,12 +119,23 @@ class ObjectFile:
         """The first function of that name."""
         return next((function for function in self.functions if function.name == name), None)
 
-    def fixups(self, section_name: str) -> tuple[FixupEntry, ...]:
+    def fixup_rows(self, section_name: str) -> tuple[FixupRow, ...]:
         """The rows of the fixup tables of that name, in order; none if there is no such section.
 
-        Raises ObjectError on a table whose rows do not resolve to offsets inside one function.
+        Raises ObjectError on a table that cannot be read.
         """
         return self.fixup_source(section_name)
+
+    def fixups(self, section_name: str) -> tuple[FixupEntry, ...]:
+        """The same rows by function; raises ObjectError if one is not within one function too."""
+        entries = []
+        for number, row in enumerate(self.fixup_rows(section_name)):
+            function = next((one for one in self.functions if one.holds(row.start)), None)
+            if function is None or not function.holds(row.target):
+                raise ObjectError(f"row {number} of {section_name} is not within one function")
+            offsets = row.start[1] - function.offset, row.target[1] - function.offset
+            entries.append(FixupEntry(*offsets, function.name, row.kind))
+        return tuple(entries)
 
 
 def bytes_at(data: bytes, offset: int, size: int, what: str) -> bytes:

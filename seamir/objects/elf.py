@@ -13,7 +13,7 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.enums import ENUM_RELOC_TYPE_x64
 
 from seamir.objects.contents import (
-    FixupEntry,
+    FixupRow,
     Function,
     ObjectError,
     ObjectFile,
@@ -96,6 +96,11 @@ class _Image:
                 return symbol.section, symbol.value + entry.addend
         raise ObjectError(f"no PC32 relocation at {self.headers[index].name}+{place:#x}")
 
+    def place(self, section: int, offset: int) -> tuple[str, int]:
+        """A place by the section's name, which is "" for what lies in no section."""
+        is_here = 0 < section < len(self.headers)
+        return self.headers[section].name if is_here else "", offset
+
     def relocated(self, name: str) -> bytes | None:
         """A debug section by its name, relocated as objects/lines.py wants it."""
         for index in self.named(name):
@@ -160,27 +165,18 @@ class _Image:
         return found
 
 
-def _fixups(image: _Image, functions: list[_Symbol], section_name: str) -> tuple[FixupEntry, ...]:
-    """Resolve rows of `.long from - .; .long to - .; .long kind` to offsets in functions."""
-    entries: list[FixupEntry] = []
+def _fixups(image: _Image, section_name: str) -> tuple[FixupRow, ...]:
+    """Resolve rows of `.long from - .; .long to - .; .long kind` to places in sections."""
+    rows: list[FixupRow] = []
     for index in image.named(section_name):
         content = image.content(index)
         if len(content) % _FIXUP_ROW.size:
             raise ObjectError(f"{section_name} is not a whole number of rows")
-        for place, (_, _, kind) in enumerate(_FIXUP_ROW.iter_unpack(content)):
-            start = image.pointed_at(index, place * _FIXUP_ROW.size)
-            target = image.pointed_at(index, place * _FIXUP_ROW.size + 4)
-            function = next((symbol for symbol in functions if _holds(symbol, start)), None)
-            if function is None or not _holds(function, target):
-                raise ObjectError(f"row {place} of {section_name} is not within one function")
-            offsets = start[1] - function.value, target[1] - function.value
-            entries.append(FixupEntry(*offsets, function.name, kind))
-    return tuple(entries)
-
-
-def _holds(function: _Symbol, place: tuple[int, int]) -> bool:
-    section, offset = place
-    return section == function.section and 0 <= offset - function.value < function.size
+        for number, (_, _, kind) in enumerate(_FIXUP_ROW.iter_unpack(content)):
+            start = image.pointed_at(index, number * _FIXUP_ROW.size)
+            target = image.pointed_at(index, number * _FIXUP_ROW.size + 4)
+            rows.append(FixupRow(image.place(*start), image.place(*target), kind))
+    return tuple(rows)
 
 
 def read_elf(data: bytes) -> ObjectFile:
@@ -197,7 +193,7 @@ def read_elf(data: bytes) -> ObjectFile:
         _functions(image, defined),
         tuple(sorted(undefined)),
         tuple(sorted(others)),
-        partial(_fixups, image, defined),
+        partial(_fixups, image),
     )
 
 

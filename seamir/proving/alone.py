@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from seamir.emulate.image import lay_out
 from seamir.ir.leaf import Plan
-from seamir.objects.contents import FixupEntry, Function, ObjectFile
+from seamir.objects.contents import FixupRow, Function, ObjectFile
 from seamir.targets import Target
 from seamir.verify.code import LaidOut
 
@@ -26,18 +26,17 @@ def alone(laid_out: LaidOut, plan: Plan, target: Target) -> LaidOut | None:
     if section is None or not symbols <= set(contents.undefined_symbols):
         return None
     code = replace(section, data=function.code, relocations=function.relocations)
-    rows = tuple(_rows(laid_out, function))
+    rows = tuple(_rows(contents, function, target))
     undefined = tuple(sorted(symbols))
     functions = (replace(function, offset=0),)
     reduced = ObjectFile((code,), functions, undefined, (), lambda _name: rows)
-    return LaidOut(laid_out.data, reduced, lay_out(reduced, target), rows)
+    return LaidOut(laid_out.data, reduced, lay_out(reduced, target))
 
 
-def _rows(laid_out: LaidOut, function: Function) -> Iterator[FixupEntry]:
-    """The rows of a function, whichever of its names they are found under."""
-    places = laid_out.image.functions
-    for row in laid_out.rows:
-        distance = places[row.function] - places[function.name]
-        start, target = row.from_offset + distance, row.to_offset + distance
-        if 0 <= start < len(function.code) and 0 <= target < len(function.code):
-            yield FixupEntry(start, target, function.name, row.kind)
+def _rows(contents: ObjectFile, function: Function, target: Target) -> Iterator[FixupRow]:
+    """The rows that begin and end in a function, as they are where it is alone."""
+    for row in contents.fixup_rows(target.fixup_section):
+        if function.holds(row.start) and function.holds(row.target):
+            (section, start), (_, goes_on) = row.start, row.target
+            places = (section, start - function.offset), (section, goes_on - function.offset)
+            yield FixupRow(*places, row.kind)

@@ -73,7 +73,8 @@ def content_key(laid_out: LaidOut) -> bytes:
     meaning = Meaning()
     sections = tuple(section for section in contents.sections if section.loaded)
     functions = tuple((f.name, f.section, f.offset, len(f.code)) for f in contents.functions)
-    parts = (sections, functions, contents.undefined_symbols, laid_out.rows)
+    fixups = tuple(sorted((at, tuple(rows)) for at, rows in laid_out.image.fixups.items()))
+    parts = (sections, functions, contents.undefined_symbols, fixups)
     return meaning.of(parts)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from iced_x86 import Decoder, Instruction
 
 from seamir.emulate.image import Image, lay_out
-from seamir.objects.contents import FixupEntry, Function, ObjectError, ObjectFile
+from seamir.objects.contents import Function, ObjectError, ObjectFile
 from seamir.objects.reading import read_object
 from seamir.targets import Target
 
@@ -17,33 +16,29 @@ _LONGEST = 15  # bytes of an instruction
 
 @dataclass(frozen=True)
 class LaidOut:
-    """An object laid out: its bytes, what is in it, and the rows of its fixup table."""
+    """An object laid out: its bytes, what is in it, and where that lies."""
 
     data: bytes
     contents: ObjectFile
     image: Image
-    rows: tuple[FixupEntry, ...]
 
     @staticmethod
     def of(data: bytes, target: Target) -> LaidOut:
         """Lays an object out; raises ObjectError or LinkError if it cannot be."""
         contents = read_object(data)
-        image = lay_out(contents, target)
-        return LaidOut(data, contents, image, contents.fixups(target.fixup_section))
+        return LaidOut(data, contents, lay_out(contents, target))
 
 
 @dataclass
 class Code:
     """A function of an object that is laid out.
 
-    `start` is its address; `fixups` are the targets (address, type of the row) of each address
-    that the fixup table names.
+    `start` is its address.
     """
 
     function: Function
     image: Image
     start: int
-    fixups: Mapping[int, Sequence[tuple[int, int]]]
     _decoded: dict[int, Instruction | None] = field(default_factory=dict)
 
     @staticmethod
@@ -52,13 +47,7 @@ class Code:
         function = laid_out.contents.function(symbol)
         if function is None:
             return None
-        functions = laid_out.image.functions
-        fixups: dict[int, list[tuple[int, int]]] = {}
-        for row in laid_out.rows:
-            base = functions[row.function]
-            target = base + row.to_offset, row.kind
-            fixups.setdefault(base + row.from_offset, []).append(target)
-        return Code(function, laid_out.image, functions[symbol], fixups)
+        return Code(function, laid_out.image, laid_out.image.functions[symbol])
 
     def at(self, address: int) -> Instruction | None:
         """The instruction at an address; None if there is none."""

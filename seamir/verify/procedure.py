@@ -142,7 +142,7 @@ class Procedure:
         if plan.section != _DEFAULT_SECTION:  # where others place code as they like
             text = f"it is in section {section}, and has to be in {plan.section}"
             self._require(start, int(section == plan.section), text, span=plan.span)
-        for address in self._code.fixups:
+        for address in self._code.image.fixups:
             if self._code.offset(address) is None:
                 continue
             known = int(self._code.starts(address, plan.instruction.code))
@@ -211,7 +211,7 @@ class Procedure:
         paths = [after_attempt(plan, site, tag, start, "completed")]
         if edges.carry is not None:
             paths.append(after_attempt(plan, site, tag, start, "carry"))
-        rows = self._code.fixups.get(site.address, ())
+        rows = self._code.image.fixups.get(site.address, ())
         if edges.has_fault:
             fault = after_attempt(plan, site, tag, start, "fault")
             word = "row" if len(rows) == 1 else "rows"

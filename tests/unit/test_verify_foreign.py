@@ -81,12 +81,6 @@ UNKNOWN = (
         "What is at GS, nobody has said.",
         {"movq (%rdi), %rcx": "movq %gs:(%rdi), %rcx"},
     ),
-    Wrong(
-        "page_mode",
-        "no end after",
-        "A carry is waited for without end.",
-        {".Lcarry:\n": ".Lcarry:\n\tjmp .Lcarry\n"},
-    ),
 )
 
 

@@ -375,3 +375,20 @@ def test_a_loop_that_an_argument_counts_is_given_up_soon() -> None:
     proof = prove(wrapper, f"2: dec %edi; jnz 2b; {SIMPLE_CODE}")
     assert proof.verdict is Verdict.UNDECIDED
     assert "branches on one path" in proof.failures[0].text
+
+
+def test_a_fault_may_go_on_in_a_cold_part_of_the_function() -> None:
+    edge = STORING_CODE[STORING_CODE.index("772:") :]
+    hot = STORING_CODE.replace(edge, "")
+    cold = f"""
+        .section .text.unlikely,"ax"
+        .type wrapper.cold,@function
+        wrapper.cold: {edge}
+        .size wrapper.cold, . - wrapper.cold
+    """
+    for part in (cold, cold.replace(".type wrapper.cold,@function", "")):
+        (proof,) = prove_object(assemble(hot, part + fixup()), [STORING], KERNEL)
+        assert proof.is_proved, proof.failures
+    wrong = cold.replace("0x8000ff00", "0x8000fe00")
+    (proof,) = prove_object(assemble(hot, wrong + fixup()), [STORING], KERNEL)
+    assert proof.verdict is Verdict.REFUTED
