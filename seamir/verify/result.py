@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
 from seamir.emulate.script import Outcome
 from seamir.source import Span
@@ -85,7 +84,3 @@ class Proof:
     def is_proved(self) -> bool:
         """Whether all was shown."""
         return self.verdict is Verdict.PROVED
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as data that `json.dumps` accepts."""
-        return {"symbol": self.symbol, "leaf": self.leaf, "verdict": self.verdict.value}
