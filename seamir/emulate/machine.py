@@ -32,7 +32,7 @@ from seamir.emulate.script import (
     Write,
     check_outcome,
 )
-from seamir.ir.leaf import CallSymbol, Plan, Returns
+from seamir.ir.leaf import Plan, Returns
 from seamir.objects.reading import read_object
 from seamir.targets import Target
 
@@ -140,9 +140,7 @@ class Machine:
         """
         junk = Junk(seed)
         stack = self._prepare_memory(plan, arguments, regions)
-        self._call = call = _Call(
-            plan, regions, other_side, junk, stack, _symbols_without_return(plan)
-        )
+        self._call = call = _Call(plan, regions, other_side, junk, stack, plan.calls_without_return)
         entry = self._entry_registers(plan, arguments, junk, registers or {})
         self._processor.write_registers(entry)
         vectors = [junk.bytes(VECTOR_SIZE) for _ in range(VECTORS)] if self._junk_vectors else []
@@ -412,10 +410,3 @@ def _unscrubbed(
         for name in scratch
         if name not in returned and final[_INDEX[name]] not in (0, entry[_INDEX[name]])
     ]
-
-
-def _symbols_without_return(plan: Plan) -> frozenset[str]:
-    """The symbols that the plan calls as functions that do not return."""
-    calls = [action for action in plan.edges.actions if isinstance(action, CallSymbol)]
-    returning = {action.symbol for action in calls if action.value is not None}
-    return frozenset({action.symbol for action in calls} - returning)

@@ -328,6 +328,13 @@ class Plan:
         return self.edges.fault is not None or bool(self.edges.vectors)
 
     @property
+    def calls_without_return(self) -> frozenset[str]:
+        """The symbols that edges call as functions that do not return."""
+        calls = [action for action in self.edges.actions if isinstance(action, CallSymbol)]
+        returning = {action.symbol for action in calls if action.value is not None}
+        return frozenset({action.symbol for action in calls} - returning)
+
+    @property
     def returns_carry(self) -> bool:
         """Whether the carry flag is an output."""
         return any(delivery.place.register == CARRY_FLAG for delivery in self.deliveries)

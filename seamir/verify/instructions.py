@@ -11,8 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from iced_x86 import Code, EncodingKind, Instruction, Mnemonic, OpCodeInfo, OpCodeOperandKind
+from iced_x86 import (
+    Code,
+    EncodingKind,
+    Instruction,
+    Mnemonic,
+    OpCodeInfo,
+    OpCodeOperandKind,
+    OpKind,
+)
 
+from seamir.model.instructions import FAULT_VECTORS
 from seamir.verify import flags, shifts, strings, vectors
 from seamir.verify.operands import Operands, UnknownInstructionError
 from seamir.verify.state import State
@@ -56,8 +65,6 @@ class Stop:
 
 Flow: TypeAlias = Jump | Stop | None  # None: on to the next instruction
 Handler: TypeAlias = Callable[[Operands], Flow]
-
-_UNDEFINED_OPCODE, _BREAKPOINT = 6, 3
 
 
 def execute(instruction: Instruction, state: State) -> Flow:
@@ -291,7 +298,7 @@ def _set_flag(name: str, value: int | None) -> Handler:
 
 
 def _jump(at: Operands) -> Flow:
-    if at.instruction.op_kind(0) in (_REGISTER, _MEMORY):
+    if at.instruction.op_kind(0) in (OpKind.REGISTER, OpKind.MEMORY):
         return Jump(at.read(0))
     return Jump(int(at.instruction.near_branch_target))
 
@@ -319,11 +326,11 @@ def _nothing(_at: Operands) -> None:
 
 
 def _undefined_opcode(_at: Operands) -> Flow:
-    return Stop(_UNDEFINED_OPCODE)
+    return Stop(FAULT_VECTORS["#UD"])
 
 
 def _breakpoint(_at: Operands) -> Flow:
-    return Stop(_BREAKPOINT)
+    return Stop(FAULT_VECTORS["#BP"])
 
 
 def _all(words: str) -> list[int]:
@@ -385,7 +392,6 @@ _HANDLERS: dict[int, Handler] = {
 _IMMEDIATE_PUSHES = frozenset({Code.PUSHQ_IMM8, Code.PUSHQ_IMM32})
 
 _KINDS = OpCodeOperandKind
-_REGISTER, _MEMORY = 0, 24
 _KNOWN_OPERANDS = frozenset(
     getattr(_KINDS, name)
     for name in (

@@ -14,7 +14,7 @@ from itertools import count
 
 from seamir.emulate.image import Image
 from seamir.verify.state import LATER, State
-from seamir.verify.terms import TRUE, Term, Word, both, concat, extract, split_sum, symbol
+from seamir.verify.terms import TRUE, Term, Word, both, concat, extract, signed, split_sum, symbol
 
 SLOT = 8  # bytes of a stack slot
 _RED_ZONE = 128  # bytes below RSP that some targets let a function use
@@ -104,7 +104,7 @@ class RegionMemory:
         base, offset = split_sum(address)
         if base is None:
             return self._read_constant(offset, size)
-        offset = _signed(offset)
+        offset = signed(offset, 64)
         if base is self.around.frame:
             return self._read_frame(state, offset, size)
         return self._read_region(self._region(base), base, offset, size)
@@ -114,7 +114,7 @@ class RegionMemory:
         base, offset = split_sum(address)
         if base is None:
             raise AccessError(f"writes {size} bytes at the constant address {offset:#x}")
-        offset = _signed(offset)
+        offset = signed(offset, 64)
         if base is self.around.frame:
             self._check_frame(state, offset, size, "writes")
             if offset + size > 0 and not _within(offset, size, self.around.shadow):
@@ -143,7 +143,7 @@ class RegionMemory:
         """The same for what lies below RSP, and below the red zone where there is one."""
         base, lowest = split_sum(state.registers["rsp"])
         if base is self.around.frame:
-            self.forget_below(_signed(lowest) - (_RED_ZONE if self.around.red_zone else 0))
+            self.forget_below(signed(lowest, 64) - (_RED_ZONE if self.around.red_zone else 0))
 
     def forget_below(self, offset: int) -> None:
         """Interrupts and calls may overwrite the frame below that many bytes from its start."""
@@ -191,7 +191,7 @@ class RegionMemory:
         base, lowest = split_sum(state.registers["rsp"])
         if base is not self.around.frame:
             raise AccessError(f"{verb} the stack while RSP is not known")
-        lowest = _signed(lowest) - (_RED_ZONE if self.around.red_zone else 0)
+        lowest = signed(lowest, 64) - (_RED_ZONE if self.around.red_zone else 0)
         if offset < lowest:
             raise AccessError(f"{verb} {size} bytes below RSP, which an interrupt may overwrite")
 
@@ -263,10 +263,6 @@ class RegionMemory:
     def _demand(self, condition: Word, text: str) -> None:
         if condition is not TRUE and condition != TRUE:
             self.demands.append((condition, text))
-
-
-def _signed(offset: int) -> int:
-    return offset - (1 << 64) if offset >> 63 else offset
 
 
 def _within(offset: int, size: int, place: range) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from iced_x86 import Mnemonic
+from iced_x86 import Mnemonic, OpKind
 
 from seamir.verify.flags import set_result
 from seamir.verify.operands import Operands, UnknownInstructionError
@@ -143,7 +143,7 @@ def _bit_test(change: Callable[[Word, Word, int], Word] | None) -> Callable[[Ope
         width, place = at.width(0), at.read(1)
         if at.is_memory(0) and not isinstance(place, int):
             raise UnknownInstructionError(str(at.instruction))  # it may reach far from its address
-        if at.is_memory(0) and at.instruction.op_kind(1) == _REGISTER:
+        if at.is_memory(0) and at.instruction.op_kind(1) == OpKind.REGISTER:
             raise UnknownInstructionError(str(at.instruction))
         place = bit_and(place, width - 1, width)
         value = at.read(0)
@@ -155,9 +155,6 @@ def _bit_test(change: Callable[[Word, Word, int], Word] | None) -> Callable[[Ope
             at.write(0, change(value, shift_left(1, place, width), width))
 
     return run
-
-
-_REGISTER = 0
 
 
 def _clear(value: Word, bit: Word, width: int) -> Word:

@@ -13,17 +13,18 @@ from typing import TypeAlias
 
 from iced_x86 import FlowControl, Instruction, Mnemonic
 
-from seamir.ir.leaf import CallSymbol, Plan
+from seamir.ir.leaf import Plan
+from seamir.model.instructions import FAULT_VECTORS
 from seamir.model.registers import REGISTERS
 from seamir.targets import Target
 from seamir.verify.code import Code
 from seamir.verify.instructions import Jump, Stop, execute, pop
-from seamir.verify.memory import AccessError, RegionMemory
+from seamir.verify.memory import SLOT, AccessError, RegionMemory
 from seamir.verify.operands import UnknownInstructionError
 from seamir.verify.solver import Solver
 from seamir.verify.specification import Attempts
 from seamir.verify.state import STATUS_FLAGS, VECTOR_WIDTH, VECTORS, State
-from seamir.verify.terms import Term, Word, bit_not, split_sum, symbol
+from seamir.verify.terms import Term, Word, bit_not, signed, split_sum, symbol
 
 _LONGEST_PATH = 50_000  # instructions between two points
 _MOST_BRANCHES = 256  # on one path that could have gone the other way
@@ -168,8 +169,8 @@ class Walker:
             case None:
                 path.address = instruction.next_ip
             case Stop(vector):
-                undefined = vector == _UNDEFINED_OPCODE
-                return Trap() if undefined else Lost(f"runs into `{instruction}`", True)
+                is_ud2 = vector == FAULT_VECTORS["#UD"]
+                return Trap() if is_ud2 else Lost(f"runs into `{instruction}`", True)
             case Jump():
                 return self._jump(path, pending, flow, instruction)
         return None
@@ -226,7 +227,7 @@ class Walker:
         self.require(path, clear, f"the direction flag is set at the call of {name}")
         path.called = (*path.called, name)
         path.writes_at_call = len(memory.writes)
-        if name in symbols_without_return(self.plan):
+        if name in self.plan.calls_without_return:
             return Trap()
         convention = self.target.convention
         tag = f"~called.{len(path.called)}"
@@ -240,21 +241,10 @@ class Walker:
                 state.vectors[number] = symbol(f"{tag}.xmm{number}", VECTOR_WIDTH)
         memory.epoch = f"{memory.epoch}{tag}"
         target = pop(state)
-        signed_offset = offset - (1 << 64) if offset >> 63 else offset
-        memory.forget_below(signed_offset + 8 + convention.shadow_bytes)
+        memory.forget_below(signed(offset, 64) + SLOT + convention.shadow_bytes)
         if target is RETURN_ADDRESS:
             return Return()
         if isinstance(target, Term):
             return Lost(f"{name} returns to an unknown address", True)
         path.address = target
         return None
-
-
-_UNDEFINED_OPCODE = 6
-
-
-def symbols_without_return(plan: Plan) -> frozenset[str]:
-    """The symbols that a plan calls as functions that do not return."""
-    calls = [action for action in plan.edges.actions if isinstance(action, CallSymbol)]
-    returning = {action.symbol for action in calls if action.value is not None}
-    return frozenset({action.symbol for action in calls} - returning)
