@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from importlib.metadata import version
@@ -41,7 +42,7 @@ def main() -> int:
     options = parser.parse_args()
     prefixes = tuple(options.form or ("",))
     codes = [code for code in FORMS if CODE_NAMES[code].startswith(prefixes)]
-    count, results = len(codes), []
+    count, results, begin = len(codes), [], time.monotonic()
     with ProcessPoolExecutor(options.jobs) as pool:
         for result in pool.map(compare, codes, [options.states] * count, [options.seed] * count):
             results.append(result)
@@ -49,7 +50,9 @@ def main() -> int:
                 print(f"{result.name}: {text}", flush=True)
             if len(results) % 50 == 0:
                 print(f"{len(results)} of {count} forms", flush=True)
-    text = json.dumps(_record(results, options.states, options.seed), indent=2) + "\n"
+    record = _record(results, options.states, options.seed)
+    record |= {"jobs": options.jobs, "seconds": round(time.monotonic() - begin)}
+    text = json.dumps(record, indent=2) + "\n"
     if options.json:
         options.json.write_text(text, encoding="utf-8")
     print(text, end="")

@@ -84,6 +84,7 @@ def instructions(record: Mapping[str, Any]) -> str:
         ("states", f"{record['states']:,}"),
         ("encodings", f"{record['encodings']:,}"),
         ("differences", f"{record['differences']:,}"),
+        ("seconds by the clock", f"{record['seconds']:,} in {record['jobs']} processes"),
         ("versions", _versions(record)),
     ]
     return _command({"command": "python tests/fuzz_instructions.py"}) + _table(("", ""), rows)
