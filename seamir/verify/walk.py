@@ -14,7 +14,7 @@ from typing import TypeAlias
 from iced_x86 import FlowControl, Instruction, Mnemonic
 
 from seamir.ir.leaf import Plan
-from seamir.model.instructions import FAULT_VECTORS
+from seamir.model.instructions import FAULT_VECTORS, INSTRUCTIONS
 from seamir.model.registers import REGISTERS
 from seamir.targets import Target
 from seamir.verify.code import Code
@@ -152,6 +152,10 @@ class Walker:
         if code.starts(address, self.plan.instruction.code):
             self.covered.add(address)
             return Arrival()
+        for other in INSTRUCTIONS.values():
+            if code.starts(address, other.code):
+                text = f"executes {other.name}, and the plan calls by {self.plan.instruction.name}"
+                return Lost(text, True)
         if address in code.image.stubs:
             return self._call(path, code.image.stubs[address])
         instruction = code.at(address)

@@ -392,3 +392,8 @@ def test_a_fault_may_go_on_in_a_cold_part_of_the_function() -> None:
     wrong = cold.replace("0x8000ff00", "0x8000fe00")
     (proof,) = prove_object(assemble(hot, wrong + fixup()), [STORING], KERNEL)
     assert proof.verdict is Verdict.REFUTED
+
+
+def test_a_call_by_another_instruction_is_refuted() -> None:
+    code = SIMPLE_CODE.replace("ret; 1:", ".byte 0x66, 0x0f, 0x01, 0xcc; ret; 1:")
+    refute(SIMPLE, code, "executes tdcall, and the plan calls by seamcall")
