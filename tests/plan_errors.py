@@ -146,7 +146,7 @@ def exposure_mask_without_one_bit(plan: Plan) -> Plan:
 # -- inputs
 
 
-@ERRORS.of_plan("layouts", "[regs + 16]")
+@ERRORS.of_plan("layouts", "rdx, an operand")
 def layout_read_8_bytes_on(plan: Plan) -> Plan:
     """The registers of a layout are read from the next member."""
     return each_input(plan, lambda x: x if x.offset is None else replace(x, offset=x.offset + 8))
