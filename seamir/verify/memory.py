@@ -140,7 +140,7 @@ class RegionMemory:
             )
 
     def forget_below_stack(self, state: State) -> None:
-        """The same for what lies below RSP, and below the red zone where there is one."""
+        """Forgets what lies below RSP, and below the red zone where there is one."""
         base, lowest = split_sum(state.registers["rsp"])
         if base is self.around.frame:
             self.forget_below(signed(lowest, 64) - (_RED_ZONE if self.around.red_zone else 0))

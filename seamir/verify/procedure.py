@@ -35,7 +35,6 @@ from seamir.verify.terms import (
     both,
     either,
     equal,
-    split_sum,
 )
 from seamir.verify.walk import (
     Arrival,
@@ -262,9 +261,6 @@ class Procedure:
         self._require(path, int(not path.called), "it calls a function between attempts", span=span)
         clear = bit_not(path.state.flags["df"], 1)
         self._require(path, clear, "the direction flag is set at the instruction", span=span)
-        base, _ = split_sum(path.state.registers["rsp"])
-        known = int(base is path.memory.around.frame)
-        self._require(path, known, "rsp is unknown at the instruction", span=span)
 
     def _check_operands(self, path: Path, attempts: Attempts) -> None:
         for load in self._plan.loads:

@@ -29,6 +29,7 @@ from seamir.verify.terms import Term, Word, bit_not, signed, split_sum, symbol
 _LONGEST_PATH = 50_000  # instructions between two points
 _MOST_BRANCHES = 256  # on one path that could have gone the other way
 _MOST_PATHS = 5_000  # from one point
+_LARGEST_FRAME = 4096  # bytes; larger ones may step over the page that guards a stack
 RETURN_ADDRESS = symbol("entry.return_address")
 
 
@@ -162,6 +163,7 @@ class Walker:
         if instruction is None:
             return Lost("there is no code here", True)
         self.covered.add(address)
+        before = path.state.registers["rsp"]
         try:
             flow = execute(instruction, path.state)
         except UnknownInstructionError:
@@ -169,6 +171,11 @@ class Walker:
         except AccessError as error:
             return Lost(f"`{instruction}` {error}", True)
         self._require_demands(path)
+        is_over = isinstance(flow, Jump) and flow.target is RETURN_ADDRESS
+        if path.state.registers["rsp"] is not before and not is_over:
+            lost = self._check_stack(path)
+            if lost is not None:
+                return lost
         match flow:
             case None:
                 path.address = instruction.next_ip
@@ -177,6 +184,19 @@ class Walker:
                 return Trap() if is_ud2 else Lost(f"runs into `{instruction}`", True)
             case Jump():
                 return self._jump(path, pending, flow, instruction)
+        return None
+
+    def _check_stack(self, path: Path) -> Lost | None:
+        """RSP stays in the frame: an interrupt may come at any time, and uses what is below it."""
+        base, offset = split_sum(path.state.registers["rsp"])
+        if base is not path.memory.around.frame:
+            return Lost("RSP leaves the frame", False)
+        offset = signed(offset, 64)
+        if offset > 0:
+            return Lost("RSP is above the return address, which an interrupt may overwrite", True)
+        if offset < -_LARGEST_FRAME:
+            return Lost(f"the frame is larger than {_LARGEST_FRAME} bytes", False)
+        path.memory.forget_below_stack(path.state)
         return None
 
     def _require_demands(self, path: Path) -> None:
@@ -222,9 +242,7 @@ class Walker:
     def _call(self, path: Path, name: str) -> Event | None:
         """A function that keeps the calling convention and nothing more."""
         state, memory = path.state, path.memory
-        base, offset = split_sum(state.registers["rsp"])
-        if base is not memory.around.frame:
-            return Lost(f"calls {name} with an unknown RSP", False)
+        _, offset = split_sum(state.registers["rsp"])
         aligned = int(offset % self.target.stack_alignment == 0)
         self.require(path, aligned, f"the stack is not aligned at the call of {name}")
         clear = bit_not(state.flags["df"], 1)

@@ -272,6 +272,38 @@ def test_the_red_zone_is_the_targets() -> None:
     refute(SIMPLE, unused, "below RSP, which an interrupt may overwrite", shown=False)
 
 
+@pytest.mark.parametrize(
+    ("moves", "text"),
+    [
+        ("push %rdi; add $8, %rsp; sub $8, %rsp; pop %rcx", "rcx, an operand"),
+        ("mov %rdi, %rcx; add $64, %rsp; sub $64, %rsp", "above the return address"),
+        ("mov %rdi, %rcx; mov %rsp, %r8; xor %esp, %esp; mov %r8, %rsp", "RSP leaves the frame"),
+        ("mov %rdi, %rcx; sub $4104, %rsp; add $4104, %rsp", "larger than 4096 bytes"),
+    ],
+)
+def test_an_interrupt_may_come_at_any_time(moves: str, text: str) -> None:
+    wrapper = plan(
+        value("a"), loads=[load("rcx", "a")], on=edges(on_carry=returning(7), on_fault=None)
+    )
+    assert prove(wrapper, f"push %rdi; pop %rcx; {SIMPLE_CODE}").is_proved
+    proof = prove(wrapper, f"{moves}; {SIMPLE_CODE}")
+    assert not proof.is_proved
+    assert text in proof.failures[0].text
+
+
+def test_the_stack_stays_off_what_arguments_point_to() -> None:
+    wrapper = plan(
+        in_out("a"),
+        loads=[load("rcx", "a")],
+        deliveries=[deliver("a", bits("rcx"))],
+        on=edges(on_carry=None, on_fault=None),
+    )
+    rest = f"mov $29, %eax; {CALL}; mov %rcx, (%rdi); ret"
+    assert prove(wrapper, f"mov (%rdi), %rcx; {rest}").is_proved
+    proof = prove(wrapper, f"mov %rsp, %r8; mov %rdi, %rsp; pop %rcx; mov %r8, %rsp; {rest}")
+    assert "RSP leaves the frame" in proof.failures[0].text
+
+
 def test_aligned_moves_need_an_aligned_frame() -> None:
     code = "sub ${}, %rsp; movaps %xmm0, (%rsp); add ${}, %rsp; " + SIMPLE_CODE
     assert prove(SIMPLE, code.format(24, 24), USER).is_proved
