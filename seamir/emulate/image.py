@@ -42,7 +42,7 @@ class Image:
     `return_address` is over. `return_thunk` is the stub that functions jump to in order to return,
     None if none does. `fixups` maps the address of an instruction that may fault to the address
     where execution goes on and the type of the row, of each row about it. `constant` are ranges of
-    addresses, as (start, end), whose bytes nothing changes.
+    addresses, as (start, end), whose bytes nothing changes, and `code` those of them that are run.
     """
 
     base: int
@@ -53,6 +53,7 @@ class Image:
     return_thunk: int | None
     fixups: Mapping[int, Sequence[tuple[int, int]]]
     constant: tuple[tuple[int, int], ...]
+    code: tuple[tuple[int, int], ...]
 
     def bytes_at(self, address: int, size: int) -> bytes:
         """The bytes at an address, fewer (or none) where the image ends."""
@@ -81,6 +82,8 @@ def lay_out(contents: ObjectFile, target: Target) -> Image:
     parts |= {at: RET if name == RETURN_THUNK else UD2 + RET for name, at in stubs.items()}
     parts |= {at: symbols[name].to_bytes(_SLOT_SIZE, "little") for name, at in slots.items()}
     data = bytearray(INT3 * _round_up(end + 1 - base, PAGE))
+    constant = [section for section in sections if not section.writable]
+    ranges = {s.name: (addresses[s.name], addresses[s.name] + len(s.data)) for s in constant}
     for start, part in parts.items():
         data[start - base : start - base + len(part)] = part
     return Image(
@@ -92,13 +95,10 @@ def lay_out(contents: ObjectFile, target: Target) -> Image:
         return_thunk=stubs.get(RETURN_THUNK),
         fixups=_fixups(contents, target, addresses),
         constant=(
-            *(
-                (addresses[s.name], addresses[s.name] + len(s.data))
-                for s in sections
-                if not s.writable
-            ),
+            *(ranges[s.name] for s in constant),
             *((at, at + _SLOT_SIZE) for at in slots.values()),
         ),
+        code=tuple(ranges[s.name] for s in constant if s.executable),
     )
 
 
@@ -107,14 +107,18 @@ def _round_up(value: int, alignment: int) -> int:
 
 
 def _place_sections(sections: Sequence[Section], base: int) -> tuple[dict[str, int], int]:
-    """The address of each section, one after the other, and where the last one ends."""
+    """The address of each section, and where the last one ends.
+
+    There is a byte behind each, for nobody knows which one a linker puts next: code that runs off
+    the end of its section is found out.
+    """
     addresses: dict[str, int] = {}
     end = base
     for section in sections:
         if section.name in addresses:
             raise LinkError(f"two sections are called {section.name}")
         addresses[section.name] = _round_up(end, max(section.alignment, 1))
-        end = addresses[section.name] + len(section.data)
+        end = addresses[section.name] + len(section.data) + 1
     return addresses, end
 
 

@@ -28,6 +28,7 @@ from seamir.objects.sections import COFF_SYMBOL, CoffSection, coff_tables
 
 _RELOCATION = struct.Struct("<IIH")
 _NO_DATA, _REMOVED, _DISCARDABLE = 0x80, 0x800, 0x0200_0000  # IMAGE_SCN_CNT_UNINITIALIZED_DATA...
+_EXECUTABLE = 0x2000_0000  # IMAGE_SCN_MEM_EXECUTE
 _WRITABLE = 0x8000_0000  # IMAGE_SCN_MEM_WRITE
 _MANY_RELOCATIONS = 0x0100_0000  # IMAGE_SCN_LNK_NRELOC_OVFL: the first one has their number
 _ALIGNMENT_SHIFT, _ALIGNMENT_MASK = 20, 0xF
@@ -176,11 +177,15 @@ class _Image:
 
 
 def _section(image: _Image, header: _Header) -> Section:
-    loaded = not header.flags & (_REMOVED | _DISCARDABLE)
-    relocations = image.relocations(header, 0, len(header.data))
-    writable = bool(header.flags & _WRITABLE)
     return Section(
-        header.name, header.data, header.alignment, header.flags, loaded, writable, relocations
+        name=header.name,
+        data=header.data,
+        alignment=header.alignment,
+        flags=header.flags,
+        loaded=not header.flags & (_REMOVED | _DISCARDABLE),
+        writable=bool(header.flags & _WRITABLE),
+        executable=bool(header.flags & _EXECUTABLE),
+        relocations=image.relocations(header, 0, len(header.data)),
     )
 
 

@@ -28,7 +28,8 @@ class Section:
     """A section with content; `data` is empty for one without bytes in the file (.bss).
 
     `alignment` is in bytes, `flags` is sh_flags in ELF and Characteristics in COFF. A section that
-    is not `loaded` is for linkers and debuggers; one that is not `writable` keeps its bytes.
+    is not `loaded` is for linkers and debuggers; one that is not `writable` keeps its bytes, and
+    only what is `executable` may be run.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Section:
     flags: int
     loaded: bool
     writable: bool
+    executable: bool
     relocations: tuple[Relocation, ...]
 
 

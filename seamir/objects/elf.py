@@ -205,12 +205,15 @@ def _is_other(symbol: _Symbol) -> bool:
 
 def _section(image: _Image, index: int) -> Section:
     header = image.headers[index]
-    relocations = image.named_relocations(index, 0, header.size)
-    loaded = bool(header.flags & SH_FLAGS.SHF_ALLOC)
-    writable = bool(header.flags & SH_FLAGS.SHF_WRITE)
-    content = image.content(index)
     return Section(
-        header.name, content, header.alignment, header.flags, loaded, writable, relocations
+        name=header.name,
+        data=image.content(index),
+        alignment=header.alignment,
+        flags=header.flags,
+        loaded=bool(header.flags & SH_FLAGS.SHF_ALLOC),
+        writable=bool(header.flags & SH_FLAGS.SHF_WRITE),
+        executable=bool(header.flags & SH_FLAGS.SHF_EXECINSTR),
+        relocations=image.named_relocations(index, 0, header.size),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from iced_x86 import Decoder, Instruction
 
-from seamir.emulate.image import Image, lay_out
+from seamir.emulate.image import RET, Image, lay_out
 from seamir.objects.contents import Function, ObjectError, ObjectFile
 from seamir.objects.reading import read_object
 from seamir.targets import Target
@@ -56,19 +56,22 @@ class Code:
         return self._decoded[address]
 
     def _decode(self, address: int) -> Instruction | None:
-        data = self.image.bytes_at(address, _LONGEST)
-        is_code = any(start <= address < end for start, end in self.image.constant)
-        if not data or not (is_code or address in self.image.stubs or self._is_thunk(address)):
+        data = self.image.bytes_at(address, min(_LONGEST, self._code_from(address)))
+        if not data:
             return None
         instruction = Decoder(64, data, ip=address).decode()
         return None if instruction.is_invalid else instruction
 
-    def _is_thunk(self, address: int) -> bool:
-        return address == self.image.return_thunk
+    def _code_from(self, address: int) -> int:
+        """How many bytes of code there are from an address on, to the end of its section."""
+        if address == self.image.return_thunk:
+            return len(RET)
+        return next((end - address for start, end in self.image.code if start <= address < end), 0)
 
     def starts(self, address: int, code: bytes) -> bool:
-        """Whether these bytes begin at an address."""
-        return self.image.bytes_at(address, len(code)) == code
+        """Whether these bytes of code begin at an address."""
+        fits = len(code) <= self._code_from(address)
+        return fits and self.image.bytes_at(address, len(code)) == code
 
     @property
     def end(self) -> int:

@@ -402,6 +402,27 @@ def test_code_that_must_not_be_instrumented_is_in_its_section() -> None:
     assert "in section .text, and has to be in .noinstr.text" in proof.failures[0].text
 
 
+def test_code_stays_in_sections_that_are_run() -> None:
+    assert prove(SIMPLE, f"jmp 5f; 5: {SIMPLE_CODE}").is_proved
+    for section, verdict in [
+        ('.text.cold, "ax"', Verdict.PROVED),
+        (".rodata", Verdict.REFUTED),
+        ('.text.patched, "awx"', Verdict.REFUTED),
+    ]:
+        data = assemble("jmp 5f", f".section {section}; 5: {SIMPLE_CODE}")
+        (proof,) = prove_object(data, [SIMPLE], KERNEL)
+        assert proof.verdict is verdict
+        assert proof.is_proved or proof.failures[0].text == "there is no code here"
+
+
+def test_what_a_linker_puts_behind_a_section_is_not_known() -> None:
+    assert SIMPLE_CODE.endswith("; ret")
+    data = assemble(SIMPLE_CODE.removesuffix("; ret"), '.section .text.next, "ax"; ret')
+    (proof,) = prove_object(data, [SIMPLE], KERNEL)
+    assert proof.verdict is Verdict.REFUTED
+    assert proof.failures[0].text == "there is no code here"
+
+
 def test_a_loop_that_an_argument_counts_is_given_up_soon() -> None:
     wrapper = plan(value("n", U32), loads=[], on=edges(on_carry=returning(7), on_fault=None))
     proof = prove(wrapper, f"2: dec %edi; jnz 2b; {SIMPLE_CODE}")
