@@ -17,6 +17,8 @@ from seamir.verify.state import STATUS_FLAGS, VECTOR_WIDTH, VECTORS, State
 from seamir.verify.terms import Word, symbol, zero_extend
 from seamir.verify.walk import RETURN_ADDRESS, Attempted, Path
 
+PLAIN_ROW = 1  # the type of a row that brings no vector, in Linux EX_TYPE_DEFAULT
+
 
 def entry_state(specification: Specification, code: Code, target: Target) -> State:
     """The processor as the caller leaves it, with arguments by the target's convention."""
@@ -79,7 +81,7 @@ def _destroyed(plan: Plan, kind: str) -> frozenset[str]:
 
 
 def take_fixup(path: Path, address: int, kind: int, target: Target) -> None:
-    """Goes on where a row of the fixup table says; the target's type of row brings the vector."""
+    """Goes on where a row of the fixup table says: one with the vector, or a plain one."""
     path.address = address
     if kind == target.fixup_type:
         assert path.origin is not None and path.origin.vector is not None

@@ -20,7 +20,7 @@ from seamir.verify.coverage import unreachable_code
 from seamir.verify.ends import Ends
 from seamir.verify.evaluation import evaluate
 from seamir.verify.memory import RegionMemory
-from seamir.verify.outcomes import after_attempt, entry_state, take_fixup
+from seamir.verify.outcomes import PLAIN_ROW, after_attempt, entry_state, take_fixup
 from seamir.verify.overlap import Overlaps
 from seamir.verify.result import Failure, Proof, Verdict
 from seamir.verify.sites import Site
@@ -217,8 +217,12 @@ class Procedure:
             text = f"the fixup table has {len(rows)} {word} for the instruction, and needs 1"
             self._require(fault, int(len(rows) == 1), text, span=plan.span)
             if len(rows) == 1:
-                take_fixup(fault, *rows[0], self._target)
-                paths.append(fault)
+                address, kind = rows[0]
+                if kind in (self._target.fixup_type, PLAIN_ROW):
+                    take_fixup(fault, address, kind, self._target)
+                    paths.append(fault)
+                else:
+                    self._lose(fault, Lost(f"the row of the fixup table has type {kind}", False))
         elif rows:
             text = "the fixup table has a row for the instruction, and the plan no edge for a fault"
             self._require(paths[0], FALSE, text, span=plan.span)

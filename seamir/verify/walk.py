@@ -180,7 +180,7 @@ class Walker:
             case None:
                 path.address = instruction.next_ip
             case Stop(vector):
-                is_ud2 = vector == FAULT_VECTORS["#UD"]
+                is_ud2 = vector == FAULT_VECTORS["#UD"] and address not in code.image.fixups
                 return Trap() if is_ud2 else Lost(f"runs into `{instruction}`", True)
             case Jump():
                 return self._jump(path, pending, flow, instruction)
