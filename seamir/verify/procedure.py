@@ -288,10 +288,10 @@ class Procedure:
                 continue
             if isinstance(event, Return):
                 self._ends.check_return(narrowed, end)
-                self._overlaps.add(narrowed, end)
             else:
                 assert isinstance(event, Trap)
                 self._ends.check_trap(narrowed, end)
+            self._overlaps.add(narrowed, end)
         text = "it ends, and another attempt is due"
         if path.origin is None:
             text = "it ends without an attempt"

@@ -9,8 +9,11 @@ import pytest
 from assembled import CALL, KERNEL, assemble, fixup
 from plans import (
     PTR,
+    SPAN,
     U8,
     U32,
+    U64,
+    Trap,
     again,
     array,
     bits,
@@ -24,6 +27,8 @@ from plans import (
     out,
     plan,
     returning,
+    struct,
+    structure,
     value,
 )
 
@@ -140,6 +145,16 @@ def test_the_instruction_has_one_row(rows: str, count: int) -> None:
     assert f"the fixup table has {count} row" in proof.failures[0].text
 
 
+@pytest.mark.parametrize("kind", [0, 1, 2, 3, 16, 0x201])
+def test_other_types_of_rows_change_what_nobody_knows(kind: int) -> None:
+    code = f"mov $29, %eax; 771: {CALL}; ret; 772: mov $9, %eax; ret"
+    wrapper = plan(on=edges(on_carry=None, on_fault=returning(9)))
+    (proof,) = prove_object(assemble(code, fixup(kind=kind)), [wrapper], KERNEL)
+    assert proof.is_proved == (kind in (1, 2))
+    if not proof.is_proved:
+        assert proof.failures[0].text == f"the row of the fixup table has type {kind}"
+
+
 def test_a_row_without_a_fault_edge_is_one_too_many() -> None:
     code = SIMPLE_CODE.replace(CALL, f"771: {CALL}; 772:")
     assert "the plan no edge for a fault" in prove(SIMPLE, code).failures[0].text
@@ -235,6 +250,29 @@ def test_outputs_may_overlap_if_they_are_stored_in_order() -> None:
     )
     stores = ["mov %rcx, (%rdi)", "mov %rdx, (%rsi)"]
     for order, assumptions in [(stores, ()), (stores[::-1], ("one and two do not overlap",))]:
+        proof = prove(wrapper, f"mov $29, %eax; {CALL}; {'; '.join(order)}; ret")
+        assert proof.is_proved
+        assert proof.assumptions == assumptions
+
+
+def test_members_of_a_structure_have_their_places_in_the_order() -> None:
+    wrapper = plan(
+        struct("all"),
+        out("other"),
+        deliveries=[
+            deliver("first", bits("rcx"), to="all"),
+            deliver("other", bits("rdx")),
+            deliver("second", bits("r8"), to="all", offset=8),
+        ],
+        layout=structure(("first", U64, 0), ("second", U64, 8), size=16),
+        on=edges(on_carry=None, on_fault=None),
+    )
+    stores = ["mov %rcx, (%rdi)", "mov %rdx, (%rsi)", "mov %r8, 8(%rdi)"]
+    for order, assumptions in [
+        (stores, ()),
+        ([stores[2], *stores[:2]], ("all and other do not overlap",)),
+        ([stores[0], *stores[:0:-1]], ("all and other do not overlap",)),
+    ]:
         proof = prove(wrapper, f"mov $29, %eax; {CALL}; {'; '.join(order)}; ret")
         assert proof.is_proved
         assert proof.assumptions == assumptions
@@ -428,6 +466,15 @@ def test_a_loop_that_an_argument_counts_is_given_up_soon() -> None:
     proof = prove(wrapper, f"2: dec %edi; jnz 2b; {SIMPLE_CODE}")
     assert proof.verdict is Verdict.UNDECIDED
     assert "branches on one path" in proof.failures[0].text
+
+
+def test_ud2_with_a_row_of_the_fixup_table_is_no_trap() -> None:
+    wrapper = plan(on=edges(on_carry=Trap(SPAN), on_fault=None))
+    code = f"mov $29, %eax; {CALL}; jc 771f; ret"
+    cold = '.section .text.cold, "ax"; 771: ud2; 772: ret'
+    assert prove_object(assemble(code, cold), [wrapper], KERNEL)[0].is_proved
+    (proof,) = prove_object(assemble(code, cold + fixup()), [wrapper], KERNEL)
+    assert proof.failures[0].text == "runs into `ud2`"
 
 
 def test_a_fault_may_go_on_in_a_cold_part_of_the_function() -> None:
