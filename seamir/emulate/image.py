@@ -66,6 +66,7 @@ def lay_out(contents: ObjectFile, target: Target) -> Image:
     base = KERNEL_BASE if target.code_model == "kernel" else USER_BASE
     sections = [section for section in contents.sections if section.loaded]
     addresses, end = _place_sections(sections, base)
+    _check_names(contents, addresses)
     stubs, end = _place_rows(contents.undefined_symbols, end, _STUB_SIZE)
     lost = next((f for f in contents.functions if f.section not in addresses), None)
     if lost is not None:
@@ -120,6 +121,17 @@ def _place_sections(sections: Sequence[Section], base: int) -> tuple[dict[str, i
         addresses[section.name] = _round_up(end, max(section.alignment, 1))
         end = addresses[section.name] + len(section.data) + 1
     return addresses, end
+
+
+def _check_names(contents: ObjectFile, sections: Iterable[str]) -> None:
+    """Relocations go by name: no two things that they may mean have the same one."""
+    functions = (function.name for function in contents.functions)
+    others = set(contents.other_symbols)
+    known: set[str] = set()
+    for name in (*sections, *functions, *dict.fromkeys(contents.undefined_symbols)):
+        if name in known or name in others:
+            raise LinkError(f"two symbols are called {name}")
+        known.add(name)
 
 
 def _place_rows(names: Iterable[str], start: int, size: int) -> tuple[dict[str, int], int]:

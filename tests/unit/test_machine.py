@@ -459,6 +459,22 @@ def test_relocations_of_all_kinds() -> None:
         lay_out(contents, KERNEL)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        ".globl wrapqer; .type wrapqer,@function; wrapqer: ret; .size wrapqer, . - wrapqer",
+        "wrapqer = .; .section .data; .quad 0",
+        "jmp wrapqer",
+    ],
+    ids=["function", "label", "undefined"],
+)
+def test_no_two_symbols_have_one_name(other: str) -> None:
+    data = assemble("ret", other)
+    lay_out(read_object(data), KERNEL)
+    with pytest.raises(LinkError, match="two symbols are called wrapper"):
+        lay_out(read_object(data.replace(b"wrapqer\0", b"wrapper\0")), KERNEL)
+
+
 def test_signed_32_bit_addresses_reach_the_kernel() -> None:
     image = lay_out(read_object(assemble("mov $wrapper, %rax; ret")), KERNEL)
     assert image.functions["wrapper"] == KERNEL_BASE
