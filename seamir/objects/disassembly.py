@@ -52,6 +52,11 @@ def disassemble(
     )
 
 
+def instruction_texts(function: Function) -> dict[int, str]:
+    """The text of each instruction by its offset; targets inside the function are `+0x2a`."""
+    return {one.offset: one.text for one in _disassemble(function, {})}
+
+
 def listing(function: Function, fixups: Iterable[FixupEntry] = ()) -> str:
     """The text of a golden file: a header, then labels and instructions.
 

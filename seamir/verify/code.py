@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from iced_x86 import Decoder, Instruction
 
 from seamir.emulate.image import RET, Image, lay_out
 from seamir.objects.contents import Function, ObjectError, ObjectFile
+from seamir.objects.disassembly import instruction_texts
 from seamir.objects.reading import read_object
 from seamir.targets import Target
 
@@ -54,6 +56,20 @@ class Code:
         if address not in self._decoded:
             self._decoded[address] = self._decode(address)
         return self._decoded[address]
+
+    def text(self, address: int) -> str | None:
+        """The instruction at an address in words, with symbols as its object has them.
+
+        None if there is none.
+        """
+        instruction = self.at(address)
+        if instruction is None:
+            return None
+        return self._texts.get(address - self.start, str(instruction))
+
+    @cached_property
+    def _texts(self) -> dict[int, str]:
+        return instruction_texts(self.function)
 
     def _decode(self, address: int) -> Instruction | None:
         data = self.image.bytes_at(address, min(_LONGEST, self._code_from(address)))

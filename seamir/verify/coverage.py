@@ -56,7 +56,7 @@ def unreachable_code(
         elif instruction.mnemonic == Mnemonic.UD2 or instruction.mnemonic in _FILLER:
             known.append((offset, _FILLER[instruction.mnemonic]))
         else:
-            unknown.append((offset, f"nothing leads to `{instruction}`"))
+            unknown.append((offset, f"nothing leads to `{code.text(address)}`"))
         address = instruction.next_ip
     return tuple(known), tuple(unknown)
 

@@ -216,7 +216,7 @@ class RegionMemory:
         for start, end in image.constant:
             if start <= address <= address + size <= end:
                 return int.from_bytes(image.bytes_at(address, size), "little")
-        raise AccessError(f"reads {size} bytes at the address {address:#x}, which are no constant")
+        raise AccessError(f"reads {size} bytes at {address:#x}, where the object has no constant")
 
     # -- what arguments point to
 

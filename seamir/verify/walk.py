@@ -161,15 +161,16 @@ class Walker:
             return self._call(path, code.image.stubs[address])
         instruction = code.at(address)
         if instruction is None:
-            return Lost("there is no code here", True)
+            return Lost(self._nothing_at(address), True)
         self.covered.add(address)
         before = path.state.registers["rsp"]
         try:
             flow = execute(instruction, path.state)
         except UnknownInstructionError:
-            return Lost(f"`{instruction}` is no instruction that the prover knows", False)
+            text = f"`{code.text(address)}` is no instruction that the prover knows"
+            return Lost(text, False)
         except AccessError as error:
-            return Lost(f"`{instruction}` {error}", True)
+            return Lost(f"`{code.text(address)}` {error}", True)
         self._require_demands(path)
         is_over = isinstance(flow, Jump) and flow.target is RETURN_ADDRESS
         if path.state.registers["rsp"] is not before and not is_over:
@@ -181,7 +182,7 @@ class Walker:
                 path.address = instruction.next_ip
             case Stop(vector):
                 is_ud2 = vector == FAULT_VECTORS["#UD"] and address not in code.image.fixups
-                return Trap() if is_ud2 else Lost(f"runs into `{instruction}`", True)
+                return Trap() if is_ud2 else Lost(f"runs into `{code.text(address)}`", True)
             case Jump():
                 return self._jump(path, pending, flow, instruction)
         return None
@@ -198,6 +199,14 @@ class Walker:
             return Lost(f"the frame is larger than {_LARGEST_FRAME} bytes", False)
         path.memory.forget_below_stack(path.state)
         return None
+
+    def _nothing_at(self, address: int) -> str:
+        """Why there is no instruction at an address."""
+        if self.code.offset(address) is not None:
+            return "the bytes here are no instruction"
+        if address == self.code.end:
+            return "it goes on behind the end of its code"
+        return "it goes on where there is no code"
 
     def _require_demands(self, path: Path) -> None:
         demands, path.memory.demands = path.memory.demands, []
