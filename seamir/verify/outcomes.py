@@ -17,7 +17,7 @@ from seamir.verify.state import STATUS_FLAGS, VECTOR_WIDTH, VECTORS, State
 from seamir.verify.terms import Word, symbol, zero_extend
 from seamir.verify.walk import RETURN_ADDRESS, Attempted, Path
 
-PLAIN_ROW = 1  # the type of a row that brings no vector, in Linux EX_TYPE_DEFAULT
+_PLAIN_ROW = 1  # in Linux EX_TYPE_DEFAULT: goes on there, and no register changes
 
 
 def entry_state(specification: Specification, code: Code, target: Target) -> State:
@@ -80,9 +80,14 @@ def _destroyed(plan: Plan, kind: str) -> frozenset[str]:
     return plan.destroyed - {"rax"} if kind == "carry" else plan.destroyed
 
 
-def take_fixup(path: Path, address: int, kind: int, target: Target) -> None:
-    """Goes on where a row of the fixup table says: one with the vector, or a plain one."""
+def take_fixup(path: Path, address: int, kind: int, target: Target) -> bool:
+    """Goes on where a row of the fixup table says; False for a row of a type that nobody knows.
+
+    The target's own type of row brings the vector.
+    """
     path.address = address
     if kind == target.fixup_type:
         assert path.origin is not None and path.origin.vector is not None
         path.state.registers["rax"] = path.origin.vector
+        return True
+    return kind == _PLAIN_ROW

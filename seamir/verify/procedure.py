@@ -20,7 +20,6 @@ from seamir.verify.coverage import unreachable_code
 from seamir.verify.ends import Ends
 from seamir.verify.evaluation import evaluate
 from seamir.verify.memory import RegionMemory
-from seamir.verify.outcomes import PLAIN_ROW, after_attempt, entry_state, take_fixup
 from seamir.verify.overlap import Overlaps
 from seamir.verify.result import Failure, Proof, Verdict
 from seamir.verify.sites import Site
@@ -215,17 +214,17 @@ class Procedure:
             fault = after_attempt(plan, site, tag, start, "fault")
             word = "row" if len(rows) == 1 else "rows"
             text = f"the fixup table has {len(rows)} {word} for the instruction, and needs 1"
-            self._require(fault, int(len(rows) == 1), text, span=plan.span)
-            if len(rows) == 1:
-                address, kind = rows[0]
-                if kind in (self._target.fixup_type, PLAIN_ROW):
-                    take_fixup(fault, address, kind, self._target)
-                    paths.append(fault)
-                else:
-                    self._lose(fault, Lost(f"the row of the fixup table has type {kind}", False))
+            at_attempt = replace(fault, place=site.address)
+            self._require(at_attempt, int(len(rows) == 1), text, span=plan.span)
+            if len(rows) == 1 and take_fixup(fault, *rows[0], self._target):
+                paths.append(fault)
+            elif len(rows) == 1:
+                text = f"the row of the fixup table is of type {rows[0][1]:#x}, "
+                self._lose(at_attempt, Lost(f"{text}which the prover does not know", False))
         elif rows:
             text = "the fixup table has a row for the instruction, and the plan no edge for a fault"
-            self._require(paths[0], FALSE, text, span=plan.span)
+            at_attempt = replace(paths[0], place=site.address)
+            self._require(at_attempt, FALSE, text, span=plan.span)
         return paths
 
     # -- arriving at the instruction
@@ -262,7 +261,9 @@ class Procedure:
         writes = len(path.memory.writes)
         text = "it stores an output before the last attempt is over"
         self._require(path, int(not writes), text, span=span)
-        self._require(path, int(not path.called), "it calls a function between attempts", span=span)
+        self._require(
+            path, int(not path.called), "it calls a function before the last attempt", span=span
+        )
         clear = bit_not(path.state.flags["df"], 1)
         self._require(path, clear, "the direction flag is set at the instruction", span=span)
 
@@ -342,11 +343,10 @@ class Procedure:
     ) -> Failure:
         """A failure with the call that shows it."""
         offset = self._code.offset(path.place)
-        instruction = self._code.at(path.place)
         failure = Failure(
             text,
             offset=offset,
-            instruction=None if instruction is None else str(instruction),
+            instruction=self._code.text(path.place),
             line=None if offset is None else self._code.line(offset),
             span=span,
             is_certain=path.origin is None or path.origin.is_exact,

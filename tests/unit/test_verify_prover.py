@@ -142,7 +142,9 @@ def test_the_outcome_that_goes_wrong_is_told() -> None:
 def test_the_instruction_has_one_row(rows: str, count: int) -> None:
     (proof,) = prove_object(assemble(STORING_CODE, rows), [STORING], KERNEL)
     assert proof.verdict is Verdict.REFUTED
-    assert f"the fixup table has {count} row" in proof.failures[0].text
+    failure = proof.failures[0]
+    assert f"the fixup table has {count} row" in failure.text
+    assert (failure.offset, failure.instruction) == (11, "seamcall")
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2, 3, 16, 0x201])
@@ -159,6 +161,30 @@ def test_a_row_without_a_fault_edge_is_one_too_many() -> None:
     code = SIMPLE_CODE.replace(CALL, f"771: {CALL}; 772:")
     assert "the plan no edge for a fault" in prove(SIMPLE, code).failures[0].text
     assert prove(SIMPLE, SIMPLE_CODE).is_proved
+
+
+@pytest.mark.parametrize("kind", [0, 13, 0x101])
+def test_a_row_of_a_type_that_is_not_known_proves_nothing(kind: int) -> None:
+    """A kernel may do anything for it: nothing at all, or change a register."""
+    wrapper = plan(on=edges(on_carry=returning(7), on_fault=returning(9)))
+    code = f"""
+        mov $29, %eax
+        771: {CALL}
+        jc 1f; ret
+        1: mov $7, %eax; ret
+        772: mov $9, %eax; ret
+    """
+    for known in (1, 2):
+        (proof,) = prove_object(assemble(code, fixup(kind=known)), [wrapper], KERNEL)
+        assert proof.is_proved, proof.failures
+    (proof,) = prove_object(assemble(code, fixup(kind=kind)), [wrapper], KERNEL)
+    assert proof.verdict is Verdict.UNDECIDED
+    failure = proof.failures[0]
+    assert (
+        failure.text
+        == f"the row of the fixup table is of type {kind:#x}, which the prover does not know"
+    )
+    assert (failure.offset, failure.instruction) == (5, "seamcall")
 
 
 # -- loops
@@ -374,7 +400,7 @@ def test_a_call_needs_an_aligned_stack() -> None:
     [
         (f"vzeroupper; {SIMPLE_CODE}", "`vzeroupper` is no instruction that the prover knows"),
         (f"rdtsc; {SIMPLE_CODE}", "`rdtsc` is no instruction that the prover knows"),
-        (f"jmp 1f; mov $1, %eax; 1: {SIMPLE_CODE}", "nothing leads to `mov eax,1`"),
+        (f"jmp 1f; mov $1, %eax; 1: {SIMPLE_CODE}", "nothing leads to `mov eax, 0x1`"),
     ],
 )
 def test_what_is_not_known_is_undecided(code: str, text: str) -> None:
@@ -492,6 +518,23 @@ def test_a_fault_may_go_on_in_a_cold_part_of_the_function() -> None:
     wrong = cold.replace("0x8000ff00", "0x8000fe00")
     (proof,) = prove_object(assemble(hot, wrong + fixup()), [STORING], KERNEL)
     assert proof.verdict is Verdict.REFUTED
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (SIMPLE_CODE.removesuffix("; ret"), "it goes on behind the end of its code"),
+        (f".byte 0x06; {SIMPLE_CODE}", "the bytes here are no instruction"),
+    ],
+)
+def test_where_there_is_no_instruction_is_told(code: str, text: str) -> None:
+    refute(SIMPLE, code, text)
+
+
+def test_an_instruction_is_shown_with_its_symbols() -> None:
+    code = SIMPLE_CODE.replace("1: mov $7, %eax; ret", "1: mov elsewhere(%rip), %eax; ret")
+    failure = refute(SIMPLE, code, "`mov eax, [rip+elsewhere]` reads 4 bytes").failures[0]
+    assert failure.instruction == "mov eax, [rip+elsewhere]"
 
 
 def test_a_call_by_another_instruction_is_refuted() -> None:
