@@ -24,6 +24,9 @@ Given = bytes | str | os.PathLike[str]
 _ELF_MAGIC = b"\x7fELF"
 _ARCHIVES = (b"!<arch>\n", b"!<thin>\n")
 _PROGRAM_OF_WINDOWS = b"MZ"
+_BITCODE = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
+_LTO_OF_GCC = ".gnu.lto_"  # begins the names of sections with code that is yet to be compiled
+_WITHOUT_LTO = "it was compiled for LTO: compile it without -flto"
 _ELF_TYPE = struct.Struct("<16xHH")  # of an object that is little-endian: type and processor
 _ELF_TYPES = {2: "an executable", 3: "a shared library or an executable", 4: "a core dump"}
 _ELF_RELOCATABLE, _X86_64 = 1, 62
@@ -65,6 +68,8 @@ def _check_kind(data: bytes, name: str, target: Target) -> None:
     if data.startswith(_ARCHIVES):
         help = "take the object out of it: `ar x`"
         raise fail("E0811", f"{name} is an archive of objects", help=help)
+    if data.startswith(_BITCODE):
+        raise fail("E0811", f"{name} is bitcode of LLVM", help=_WITHOUT_LTO)
     if data.startswith(_PROGRAM_OF_WINDOWS):
         raise fail("E0811", f"{name} is a linked program or library", help=_AS_FOR_LINKERS)
     is_elf = data.startswith(_ELF_MAGIC)
@@ -90,8 +95,9 @@ def check_functions(contents: ObjectFile, plans: Sequence[Plan], name: str) -> N
     sink = Diagnostics()
     counts = Counter(function.name for function in contents.functions)
     if not counts:
-        message = f"{name} names no function"
-        raise fail("E0812", message, help="give an object whose symbols were not stripped")
+        is_lto = any(section.name.startswith(_LTO_OF_GCC) for section in contents.sections)
+        way = _WITHOUT_LTO if is_lto else "give an object whose symbols were not stripped"
+        raise fail("E0812", f"{name} names no function", help=way)
     missing: list[Plan] = []
     for plan in plans:
         wrong = _what_is_wrong(contents, counts, plan.symbol, name)
