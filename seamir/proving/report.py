@@ -60,9 +60,9 @@ def summary(verification: Verification) -> str:
     for verdict in (Verdict.REFUTED, Verdict.UNDECIDED):
         number = sum(proof.verdict is verdict for proof in proofs)
         words += [f"{number} {verdict.value}"] if number else []
-    numbers = f"{_count(paths, 'path')}, {_count(obligations, 'obligation')}"
-    before = f" ({cached} of them before)" if cached else ""
-    return f"{', '.join(words)}{before}: {numbers}, in {verification.seconds:.1f} s"
+    numbers = f": {_count(paths, 'path')}, {_count(obligations, 'obligation')}" if proved else ""
+    words[0] += f" ({cached} from the cache)" if cached else ""
+    return f"{', '.join(words)}{numbers}, in {verification.seconds:.1f} s"
 
 
 def _count(number: int, word: str) -> str:
@@ -101,8 +101,11 @@ def _example_lines(plan: Plan, example: Counterexample) -> Iterator[str]:
         for start in range(0, len(data), _BYTES_IN_A_LINE):
             shown = data[start : start + _BYTES_IN_A_LINE].hex(" ")
             yield f"  memory {address + start:#x}  {shown}"
-    for number, outcome in enumerate(example.outcomes, 1):
-        is_last = number == len(example.outcomes) > 1
+    outcomes = example.outcomes
+    if plan.bound == 1:  # what else there is would be for an attempt that nothing grants
+        outcomes = outcomes[:1]
+    for number, outcome in enumerate(outcomes, 1):
+        is_last = number == len(outcomes) > 1
         attempt = f"attempt {number}, if there is one" if is_last else f"attempt {number}"
         yield f"  {attempt}: {_outcome_words(plan, outcome)}"
 

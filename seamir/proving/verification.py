@@ -114,7 +114,7 @@ def prove(
 def _check_request(timeout: float | None, jobs: int | None) -> None:
     if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
         help = "it is a number of seconds for each wrapper, more than 0"
-        raise fail("E0809", f"a time limit of {timeout}", help=help)
+        raise fail("E0809", f"there is no time limit of {timeout:g} seconds", help=help)
     if jobs is not None and jobs < 1:
         raise fail("E0809", f"{jobs} processes to prove in", help="1 is this process alone")
 

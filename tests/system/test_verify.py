@@ -59,7 +59,7 @@ def test_what_was_proved_before(folder: Path) -> None:
     done = call("verify", "leaves.seam", cwd=folder)
     rows = rows_of(done.stdout)
     assert [name for name, row in rows.items() if row[-1] == "cache"] == ["test_read"]
-    assert "3 wrappers proved (1 of them before): " in done.stdout
+    assert "3 wrappers proved (1 from the cache): " in done.stdout
     done = call("verify", "leaves.seam", NO_CACHE, cwd=folder)
     assert "cache" not in done.stdout
 
@@ -260,6 +260,16 @@ BAD: dict[str, tuple[Make, str, str]] = {
     "names": (changed(62, 0xFFFF), "E0811", "describes no section header table"),
     "stripped": (stripped, "E0811", "0 symbol tables where one is needed"),
     "no function": (assembled(".globl a\na: ret\n"), "E0812", "`bad.o` names no function"),
+    "bitcode": (
+        lambda data, _folder: b"BC\xc0\xde" + data,
+        "E0811",
+        "`bad.o` is bitcode of LLVM\n  help: it was compiled for LTO: compile it without -flto\n",
+    ),
+    "lto": (
+        assembled('.section .gnu.lto_.inline.1, "e"\na: .byte 1\n'),
+        "E0812",
+        "`bad.o` names no function\n  help: it was compiled for LTO: compile it without -flto\n",
+    ),
     "lacks": (assembled(OTHERS), "E0812", "leaves.seam:30:6: .*has no function `test_track`\n"),
     "lacks all": (
         assembled(FUNCTION.format("test_trick")),
