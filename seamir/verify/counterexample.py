@@ -12,7 +12,7 @@ from seamir.emulate.script import Carry, Completed, Fault, Outcome, Write
 from seamir.ir.leaf import Again, Argument, ArgumentKind, CarryRegister, Plan
 from seamir.model.registers import ALL_BITS, CARRY_FLAG, REGISTERS, slice_mask
 from seamir.verify.evaluation import evaluate
-from seamir.verify.memory import SLOT
+from seamir.verify.memory import AT_ENTRY, SLOT
 from seamir.verify.result import Counterexample
 from seamir.verify.solver import Solver
 from seamir.verify.specification import Specification
@@ -90,7 +90,7 @@ class _Example:
             if f"entry.{name}" in model and name != "rsp"
         }
         regions = {
-            arguments[argument.name]: self._content(argument, model, "0")
+            arguments[argument.name]: self._content(argument, model, AT_ENTRY)
             for argument in self._plan.arguments
             if argument.name in self._places and arguments[argument.name]
         }

@@ -17,6 +17,7 @@ from seamir.verify.state import LATER, State
 from seamir.verify.terms import TRUE, Term, Word, both, concat, extract, signed, split_sum, symbol
 
 SLOT = 8  # bytes of a stack slot
+AT_ENTRY = "0"  # the first epoch
 _RED_ZONE = 128  # bytes below RSP that some targets let a function use
 
 
@@ -68,6 +69,17 @@ class Write:
     value: Word
 
 
+def content(region: str, epoch: str, offset: int, size: int) -> Word:
+    """What the caller has in bytes of what an argument points to, as of an epoch."""
+    value: Word = 0
+    for index in range(size):
+        slot = (offset + index) // SLOT * SLOT
+        word = symbol(f"{region}[{slot}].{epoch}")
+        byte = extract(word, 8 * (offset + index - slot), 8)
+        value = concat(byte, 8, value, 8 * index) if index else byte
+    return value
+
+
 @dataclass
 class RegionMemory:
     """The memory of one path.
@@ -82,8 +94,8 @@ class RegionMemory:
     around: Surroundings
     cells: dict[int, tuple[int, Word]] = field(default_factory=dict)
     writes: list[Write] = field(default_factory=list)
-    epoch: str = "0"
-    frame_epoch: str = "0"
+    epoch: str = AT_ENTRY
+    frame_epoch: str = AT_ENTRY
     demands: list[tuple[Word, str]] = field(default_factory=list)
     order_matters: set[tuple[str, str]] = field(default_factory=set)
 
@@ -236,22 +248,12 @@ class RegionMemory:
                 if at not in region.readable:
                     raise AccessError(f"reads {size} bytes at {_place(region, offset)}")
                 there = both(there, region.readable[at])
-                byte = self.initial(region.name, at, 1)
+                byte = content(region.name, self.epoch, at, 1)
             value = concat(byte, 8, value, 8 * index) if index else byte
         self._demand(there, f"reads {_place(region, offset)}, which need not be there")
         self.order_matters |= {
             (write.region, region.name) for write in self.writes if write.region != region.name
         }
-        return value
-
-    def initial(self, region: str, offset: int, size: int) -> Word:
-        """What the caller has in bytes of a region, as of the present epoch."""
-        value: Word = 0
-        for index in range(size):
-            slot = (offset + index) // SLOT * SLOT
-            word = symbol(f"{region}[{slot}].{self.epoch}")
-            byte = extract(word, 8 * (offset + index - slot), 8)
-            value = concat(byte, 8, value, 8 * index) if index else byte
         return value
 
     def _written(self, region: str, offset: int) -> Word | None:

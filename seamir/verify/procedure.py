@@ -20,6 +20,7 @@ from seamir.verify.coverage import unreachable_code
 from seamir.verify.ends import Ends
 from seamir.verify.evaluation import evaluate
 from seamir.verify.memory import RegionMemory
+from seamir.verify.outcomes import after_attempt, entry_state, take_fixup
 from seamir.verify.overlap import Overlaps
 from seamir.verify.result import Failure, Proof, Verdict
 from seamir.verify.sites import Site

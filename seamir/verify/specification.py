@@ -32,7 +32,7 @@ from seamir.model.registers import slice_mask
 from seamir.model.statuses import Match, StatusTest
 from seamir.model.types import Type
 from seamir.source import Span
-from seamir.verify.memory import Region
+from seamir.verify.memory import AT_ENTRY, Region, content
 from seamir.verify.terms import (
     FALSE,
     TRUE,
@@ -128,9 +128,7 @@ class Specification:
         if item.offset is None:
             raw = extract(self.arguments[item.argument], 0, width)
         else:
-            slot = item.offset // 8 * 8
-            word = symbol(f"{item.argument}[{slot}].0")
-            raw = extract(word, 8 * (item.offset - slot), width)
+            raw = content(item.argument, AT_ENTRY, item.offset, width // 8)
         extend = sign_extend if item.type.signed else zero_extend
         value = extend(raw, width, 64)
         if item.bound is None:
