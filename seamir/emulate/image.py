@@ -7,6 +7,7 @@ runs the code sees the call.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,11 +39,12 @@ class Image:
     """The laid-out object.
 
     `data` starts at `base` and is a whole number of pages; `functions` and `stubs` have the
-    addresses of defined functions and of stubs for called symbols; a call that returns to
-    `return_address` is over. `return_thunk` is the stub that functions jump to in order to return,
-    None if none does. `fixups` maps the address of an instruction that may fault to the address
-    where execution goes on and the type of the row, of each row about it. `constant` are ranges of
-    addresses, as (start, end), whose bytes nothing changes, and `code` those of them that are run.
+    addresses of defined functions, if nothing else has their name, and of stubs for called symbols;
+    a call that returns to `return_address` is over. `return_thunk` is the stub that functions jump
+    to in order to return, None if none does. `fixups` maps the address of an instruction that may
+    fault to the address where execution goes on and the type of the row, of each row about it.
+    `constant` are ranges of addresses, as (start, end), whose bytes nothing changes, and `code`
+    those of them that are run.
     """
 
     base: int
@@ -66,13 +68,16 @@ def lay_out(contents: ObjectFile, target: Target) -> Image:
     base = KERNEL_BASE if target.code_model == "kernel" else USER_BASE
     sections = [section for section in contents.sections if section.loaded]
     addresses, end = _place_sections(sections, base)
-    _check_names(contents, addresses)
+    shared = _shared_names(contents, addresses)
     stubs, end = _place_rows(contents.undefined_symbols, end, _STUB_SIZE)
     lost = next((f for f in contents.functions if f.section not in addresses), None)
     if lost is not None:
         raise LinkError(f"{lost.name} is in {lost.section}, which is not loaded")
-    functions = {f.name: addresses[f.section] + f.offset for f in contents.functions}
+    functions = {
+        f.name: addresses[f.section] + f.offset for f in contents.functions if f.name not in shared
+    }
     symbols = {**addresses, **functions, **stubs}
+    symbols = {name: address for name, address in symbols.items() if name not in shared}
     slots, end = _place_rows(symbols, end, _SLOT_SIZE)
     if end - base > _LARGEST:
         raise LinkError(f"laid out, it takes more than {_LARGEST >> 20} MiB")
@@ -123,15 +128,13 @@ def _place_sections(sections: Sequence[Section], base: int) -> tuple[dict[str, i
     return addresses, end
 
 
-def _check_names(contents: ObjectFile, sections: Iterable[str]) -> None:
-    """Relocations go by name: no two things that they may mean have the same one."""
-    functions = (function.name for function in contents.functions)
-    others = set(contents.other_symbols)
-    known: set[str] = set()
-    for name in (*sections, *functions, *dict.fromkeys(contents.undefined_symbols)):
-        if name in known or name in others:
-            raise LinkError(f"two symbols are called {name}")
-        known.add(name)
+def _shared_names(contents: ObjectFile, sections: Iterable[str]) -> set[str]:
+    """The names of more than one thing that a relocation, which goes by name, may mean."""
+    functions = [function.name for function in contents.functions]
+    names = Counter(
+        [*sections, *functions, *set(contents.other_symbols), *set(contents.undefined_symbols)]
+    )
+    return {name for name, times in names.items() if times > 1}
 
 
 def _place_rows(names: Iterable[str], start: int, size: int) -> tuple[dict[str, int], int]:
@@ -167,7 +170,7 @@ def _relocate(
     data = bytearray(section.data)
     for relocation in section.relocations:
         if relocation.symbol not in symbols:
-            raise LinkError(f"{section.name}: nothing is called {relocation.symbol}")
+            raise LinkError(f"{section.name}: nothing alone is called {relocation.symbol}")
         value = _value(relocation, start + relocation.offset, base, symbols, slots)
         data[relocation.offset : relocation.offset + len(value)] = value
     return bytes(data)

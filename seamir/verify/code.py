@@ -45,9 +45,9 @@ class Code:
 
     @staticmethod
     def of(laid_out: LaidOut, symbol: str) -> Code | None:
-        """The code of a function; None if the object has none of that name."""
+        """The code of a function; None if the object has none of that name, or several."""
         function = laid_out.contents.function(symbol)
-        if function is None:
+        if function is None or symbol not in laid_out.image.functions:
             return None
         return Code(function, laid_out.image, laid_out.image.functions[symbol])
 
