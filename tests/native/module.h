@@ -53,7 +53,8 @@ struct program {
 extern const struct program module_program;
 
 /* The caller's memory. Scripts and reports call its first byte DATA_START. */
-enum { DATA_START = 0x10000000, DATA_SIZE = 0x10000 };
+#define DATA_START UINT64_C(0x7e0010000000)
+enum { DATA_SIZE = 0x10000 };
 
 /* Where an address of the script is; NULL for 0. */
 void *module_pointer(uint64_t address);
