@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from seamir.emulate.interpreter import Run
 from seamir.emulate.machine import Execution
@@ -46,16 +46,35 @@ def _compare(what: str, wanted: int | None, value: int | None) -> list[str]:
 
 
 def _compare_memory(wanted: Mapping[int, int], found: Mapping[int, int]) -> list[str]:
-    differences = []
-    for address in sorted({*wanted, *found}):
-        if address not in found:
-            differences.append(f"the byte at {address:#x} is not written")
-        elif address not in wanted:
-            differences.append(f"the byte at {address:#x} is written")
-        elif wanted[address] != found[address]:
-            values = f"{found[address]:#04x} instead of {wanted[address]:#04x}"
-            differences.append(f"the byte at {address:#x} is {values}")
-    return differences
+    missing, further = wanted.keys() - found.keys(), found.keys() - wanted.keys()
+    wrong = {one for one in wanted.keys() & found.keys() if wanted[one] != found[one]}
+    differences = [(run, f"{_bytes_at(run)} not written") for run in _runs(missing)]
+    differences += [(run, f"{_bytes_at(run)} written") for run in _runs(further)]
+    for run in _runs(wrong):
+        values = f"{_shown(found, run)} instead of {_shown(wanted, run)}"
+        differences.append((run, f"{_bytes_at(run)} {values}"))
+    return [text for _, text in sorted(differences, key=lambda one: one[0].start)]
+
+
+def _runs(addresses: Iterable[int]) -> list[range]:
+    """Addresses that follow each other, together."""
+    runs: list[range] = []
+    for address in sorted(addresses):
+        if runs and address == runs[-1].stop:
+            runs[-1] = range(runs[-1].start, address + 1)
+        else:
+            runs.append(range(address, address + 1))
+    return runs
+
+
+def _bytes_at(run: range) -> str:
+    if len(run) == 1:
+        return f"the byte at {run.start:#x} is"
+    return f"the {len(run)} bytes at {run.start:#x} are"
+
+
+def _shown(content: Mapping[int, int], run: range) -> str:
+    return bytes(content[address] for address in run).hex(" ")
 
 
 def _content(writes: Sequence[Write]) -> dict[int, int]:

@@ -339,9 +339,9 @@ MISDEEDS = {
     "twice": ("{load}; {call}; {load}; {call}; {store}; ret", "more than 1 attempts"),
     "never": ("movq $0, (%rsi); xor %eax, %eax; ret", "0 attempts instead of 1"),
     "extension": ("{load}; mov %rdi, %rcx; {call}; {store}; ret", "rcx at attempt 1 is"),
-    "narrow": ("{load}; {call}; mov %ecx, (%rsi); ret", "the byte at"),
+    "narrow": ("{load}; {call}; mov %ecx, (%rsi); ret", "the 4 bytes at"),
     "beside": ("{load}; {call}; {store}; notb 9(%rsi); ret", "is written"),
-    "nothing": ("{load}; {call}; ret", "the byte at"),
+    "nothing": ("{load}; {call}; ret", "the 8 bytes at"),
     "status": ("{load}; {call}; {store}; mov %ecx, %eax; ret", "the status is"),
     "trap": ("{load}; {call}; ud2", "it traps"),
     "fixup": (

@@ -162,7 +162,7 @@ def test_rows_change_as_they_are_told() -> None:
         ("constant changed", "mov eax,0x1d", "mov eax,0x1c", "rax at attempt 1 is 0x1c"),
         ("bound off by one", "cmp r8d,9", "cmp r8d,0xa", "attempts instead of "),
         ("condition inverted", "jb ", "jae ", "the status is "),
-        ("displacement changed", "[rbx+8]", "[rbx+0x10]", "is not written"),
+        ("displacement changed", "[rbx+8]", "[rbx+0x10]", "are not written"),
         ("width changed", "movsxd r14,edx", "", "rcx at attempt 1 is "),
         ("row removed", "fault at", "no row", "the status is nothing"),
         ("row's type changed", "type 2", "type 1", "the status is "),
