@@ -120,7 +120,6 @@ def _print_report(verification: Verification, replay: bool) -> None:
     from seamir.proving.report import (
         RIGHT,
         assumption_lines,
-        distinct,
         failure_lines,
         replay_text,
         summary,
@@ -132,7 +131,7 @@ def _print_report(verification: Verification, replay: bool) -> None:
     terminal.show_table(table(verification), RIGHT)
     shown = []
     for plan, proof in zip(verification.plans, verification.proofs, strict=True):
-        for failure in distinct(proof.failures):
+        for failure in proof.failures:
             diagnostic = failure_diagnostic(proof, failure)
             shown.append(diagnostic)
             lines = [diagnostic.render(), *failure_lines(plan, failure)]

@@ -5,7 +5,7 @@ Numbers of 64 bits in the data are hexadecimal text, as in the manifest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from seamir.emit.contract import vector_name
@@ -70,11 +70,6 @@ def _count(number: int, word: str) -> str:
 
 
 # -- failures
-
-
-def distinct(failures: Sequence[Failure]) -> list[Failure]:
-    """The first failure of each kind: several paths may fail alike."""
-    return list({(one.text, one.span): one for one in reversed(failures)}.values())[::-1]
 
 
 def failure_lines(plan: Plan, failure: Failure) -> list[str]:

@@ -7,13 +7,14 @@ little, refutes code only if executing its call shows a difference.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from seamir.diagnostics import SeamError
 from seamir.emulate.machine import UNKNOWN_INSTRUCTION
 from seamir.emulate.script import MemoryAccessError
 from seamir.ir.leaf import Plan
+from seamir.source import Span
 from seamir.targets import Target
 from seamir.verify.code import Code, LaidOut
 from seamir.verify.counterexample import with_all_attempts
@@ -45,13 +46,21 @@ def prove(laid_out: LaidOut, plan: Plan, target: Target, *, timeout: float | Non
     procedure = Procedure(plan, code, target, Solver(deadline))
     procedure.run()
     proof = procedure.proof()
-    failures = tuple(_confirmed(one, laid_out.data, plan, target) for one in proof.failures)
+    failures = _distinct(_confirmed(one, laid_out.data, plan, target) for one in proof.failures)
     verdict = proof.verdict
     if failures:
         refuted = any(failure.counterexample is not None for failure in failures)
         verdict = Verdict.REFUTED if refuted else Verdict.UNDECIDED
     seconds = time.process_time() - started
     return replace(proof, failures=failures, verdict=verdict, seconds=seconds)
+
+
+def _distinct(failures: Iterable[Failure]) -> tuple[Failure, ...]:
+    """The first failure of each kind: several paths may fail alike."""
+    found: dict[tuple[str, Span | None], Failure] = {}
+    for failure in failures:
+        found.setdefault((failure.text, failure.span), failure)
+    return tuple(found.values())
 
 
 def _confirmed(failure: Failure, data: bytes, plan: Plan, target: Target) -> Failure:

@@ -177,6 +177,12 @@ def test_a_row_of_a_type_that_is_not_known_proves_nothing(kind: int) -> None:
     assert (failure.offset, failure.instruction) == (5, "seamcall")
 
 
+def test_paths_that_fail_alike_are_told_of_once() -> None:
+    code = STORING_CODE.replace("mov %edi, %ecx", "mov %edi, %ecx; xor %ebp, %ebp")
+    (failure,) = refute(STORING, code, "rbp, which a function preserves, at return").failures
+    assert failure.wanted != failure.found == 0
+
+
 # -- loops
 
 
