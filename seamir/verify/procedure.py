@@ -214,7 +214,10 @@ class Procedure:
         if edges.has_fault:
             fault = after_attempt(plan, site, tag, start, "fault")
             word = "row" if len(rows) == 1 else "rows"
-            text = f"the fixup table has {len(rows)} {word} for the instruction, and needs 1"
+            text = (
+                f"the fixup table, {self._target.fixup_section}, has {len(rows)} {word} "
+                "for the instruction, and needs 1"
+            )
             at_attempt = replace(fault, place=site.address)
             self._require(at_attempt, int(len(rows) == 1), text, span=plan.span)
             if len(rows) == 1 and take_fixup(fault, *rows[0], self._target):

@@ -143,7 +143,7 @@ def test_the_instruction_has_one_row(rows: str, count: int) -> None:
     (proof,) = prove_object(assemble(STORING_CODE, rows), [STORING], KERNEL)
     assert proof.verdict is Verdict.REFUTED
     failure = proof.failures[0]
-    assert f"the fixup table has {count} row" in failure.text
+    assert f"the fixup table, __ex_table, has {count} row" in failure.text
     assert (failure.offset, failure.instruction) == (11, "seamcall")
 
 
