@@ -51,7 +51,7 @@ verify-all: $(STAMP)
 	$(BIN)/python tests/fuzz_code_mutants.py --jobs $(JOBS) --json tests/data/code_mutants.json
 	$(BIN)/python -m pytest -q tests/unit/test_verify_compiler_errors.py
 	rm -f tests/data/fuzz_proofs.json
-	$(BIN)/python tests/fuzz_proofs.py --leaves 60 --timeout 20 --jobs $(JOBS) --json tests/data/fuzz_proofs.json
+	$(BIN)/python tests/fuzz_proofs.py --leaves 40 --timeout 20 --jobs $(JOBS) --json tests/data/fuzz_proofs.json
 	$(BIN)/python tests/verification_tables.py
 
 $(STAMP): pyproject.toml

@@ -33,7 +33,6 @@ from plans import (
 
 from seamir.emulate.script import Carry, Fault
 from seamir.ir.leaf import Bound, Input, Plan
-from seamir.model.entities import Trap
 from seamir.targets import TARGETS, Target
 from seamir.verify.prover import prove_object
 from seamir.verify.replay import replay
