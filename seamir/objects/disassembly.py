@@ -8,6 +8,7 @@ from iced_x86 import ConstantOffsets, Decoder, Formatter, FormatterSyntax, Instr
 
 from seamir.objects.contents import FixupEntry, Function, Relocation
 
+_LONGEST = 15  # bytes of an instruction
 _PLACEHOLDER = 0x5EA31A5E  # stands for a symbol while the formatter prints a memory operand
 _NEAR_BRANCHES = frozenset({OpKind.NEAR_BRANCH16, OpKind.NEAR_BRANCH32, OpKind.NEAR_BRANCH64})
 _TEXT_COLUMNS = 40
@@ -52,9 +53,13 @@ def disassemble(
     )
 
 
-def instruction_texts(function: Function) -> dict[int, str]:
-    """The text of each instruction by its offset; targets inside the function are `+0x2a`."""
-    return {one.offset: one.text for one in _disassemble(function, {})}
+def instruction_text(function: Function, offset: int) -> str:
+    """The text of the instruction at an offset; targets inside the function are `+0x2a`."""
+    decoder = Decoder(64, function.code[offset : offset + _LONGEST], ip=offset)
+    instruction = decoder.decode()
+    relocations = _within(function.relocations, instruction)
+    offsets = decoder.get_constant_offsets(instruction)
+    return _Printer(function, {}).text(instruction, offsets, relocations)
 
 
 def listing(function: Function, fixups: Iterable[FixupEntry] = ()) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from iced_x86 import Decoder, Instruction
 
 from seamir.emulate.image import RET, Image, lay_out
 from seamir.objects.contents import Function, ObjectError, ObjectFile
-from seamir.objects.disassembly import instruction_texts
+from seamir.objects.disassembly import instruction_text
 from seamir.objects.reading import read_object
 from seamir.targets import Target
 
@@ -65,11 +64,8 @@ class Code:
         instruction = self.at(address)
         if instruction is None:
             return None
-        return self._texts.get(address - self.start, str(instruction))
-
-    @cached_property
-    def _texts(self) -> dict[int, str]:
-        return instruction_texts(self.function)
+        offset = self.offset(address)
+        return str(instruction) if offset is None else instruction_text(self.function, offset)
 
     def _decode(self, address: int) -> Instruction | None:
         data = self.image.bytes_at(address, min(_LONGEST, self._code_from(address)))
