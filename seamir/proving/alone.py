@@ -6,7 +6,6 @@ led nowhere here. So such a proof can be kept by the function's own bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from seamir.emulate.image import lay_out
@@ -26,17 +25,18 @@ def alone(laid_out: LaidOut, plan: Plan, target: Target) -> LaidOut | None:
     if section is None or not symbols <= set(contents.undefined_symbols):
         return None
     code = replace(section, data=function.code, relocations=function.relocations)
-    rows = tuple(_rows(contents, function, target))
+    found = [row for row in contents.fixup_rows(target.fixup_section) if function.holds(row.start)]
+    if not all(function.holds(row.target) for row in found):
+        return None
+    rows = tuple(_moved(row, function) for row in found)
     undefined = tuple(sorted(symbols))
     functions = (replace(function, offset=0),)
     reduced = ObjectFile((code,), functions, undefined, (), lambda _name: rows)
     return LaidOut(laid_out.data, reduced, lay_out(reduced, target))
 
 
-def _rows(contents: ObjectFile, function: Function, target: Target) -> Iterator[FixupRow]:
-    """The rows that begin and end in a function, as they are where it is alone."""
-    for row in contents.fixup_rows(target.fixup_section):
-        if function.holds(row.start) and function.holds(row.target):
-            (section, start), (_, goes_on) = row.start, row.target
-            places = (section, start - function.offset), (section, goes_on - function.offset)
-            yield FixupRow(*places, row.kind)
+def _moved(row: FixupRow, function: Function) -> FixupRow:
+    """A row of the fixup table as it is where its function is alone."""
+    (section, start), (_, goes_on) = row.start, row.target
+    places = (section, start - function.offset), (section, goes_on - function.offset)
+    return FixupRow(*places, row.kind)

@@ -50,7 +50,7 @@ _MOST_FAILURES = 8  # that are reported of one wrapper
 _DEFAULT_SECTION = ".text"
 
 
-@dataclass
+@dataclass(eq=False)  # each is itself: two sites may have the same counts
 class _Record:
     """What came of the paths from one point."""
 

@@ -206,8 +206,8 @@ class Site:
             [None if one is None else (_UNROLLED, one & mask(_UNROLLED)) for one in budgets],
         )
 
-    def join(self, path: Path, attempts: Attempts, confirm: Confirm) -> bool:
-        """Drops what does not hold on another arrival; whether anything was dropped.
+    def join(self, path: Path, attempts: Attempts, confirm: Confirm) -> None:
+        """Drops what does not hold on another arrival; if that was anything, the site is pending.
 
         `confirm` says whether a condition is certain on that path.
         """
@@ -244,7 +244,6 @@ class Site:
         if dropped:
             self.is_exact = False
             self.is_pending = True
-        return dropped
 
     def _remainder(self, index: int, budget: Word, confirm: Confirm) -> tuple[int, int] | None:
         """As many low bits of a budget, and their value, as it has in common with those before."""

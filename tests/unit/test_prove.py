@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from assembled import CALL, KERNEL, assemble, fixup
 from command_line import LEAVES, environment
+from plans import edges, plan, returning
 from tools import need, run
 
 import seamir
@@ -19,6 +21,7 @@ from seamir.proving import verification as proving
 from seamir.proving import workers
 from seamir.proving.keys import Meaning
 from seamir.proving.report import assumption_lines
+from seamir.proving.work import Prover, Work
 
 SYMBOLS = ["test_remove", "test_read", "test_track"]
 PROGRAM = seamir.load_text(LEAVES)
@@ -358,3 +361,15 @@ def test_a_program_without_a_guard_is_not_run_again(tmp_path: Path) -> None:
         check=True,
     )
     assert (done.stdout, done.stderr) == ("once\nTrue\n", "")
+
+
+def test_no_function_stands_alone_whose_faults_lead_out_of_it() -> None:
+    data = assemble(f"mov $29, %eax; 771: {CALL}; ret; 772: mov $9, %eax; ret", fixup())
+    wrapper = plan(on=edges(on_carry=None, on_fault=returning(9)))
+    assert Prover(Work(data, (wrapper,), KERNEL, None)).prove(0).is_alone
+    out = '.section .text.cold, "ax"; 772: mov $8, %eax; ret;'
+    code = f"mov $29, %eax; 771: {CALL}; ret; 772: mov $9, %eax; ret"
+    data = assemble(code, fixup() + out + fixup())
+    result = Prover(Work(data, (wrapper,), KERNEL, None)).prove(0)
+    assert not result.is_alone
+    assert "the fixup table has 2 rows" in result.proof.failures[0].text
