@@ -82,8 +82,8 @@ class Code:
 
     def starts(self, address: int, code: bytes) -> bool:
         """Whether these bytes of code begin at an address."""
-        fits = len(code) <= self._code_from(address)
-        return fits and self.image.bytes_at(address, len(code)) == code
+        found = self.image.bytes_at(address, len(code))
+        return found == code and len(code) <= self._code_from(address)
 
     @property
     def end(self) -> int:
