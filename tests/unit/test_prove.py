@@ -372,4 +372,4 @@ def test_no_function_stands_alone_whose_faults_lead_out_of_it() -> None:
     data = assemble(code, fixup() + out + fixup())
     result = Prover(Work(data, (wrapper,), KERNEL, None)).prove(0)
     assert not result.is_alone
-    assert "the fixup table has 2 rows" in result.proof.failures[0].text
+    assert "has 2 rows for the instruction" in result.proof.failures[0].text
