@@ -25,7 +25,7 @@ from mutant_reasons import (
     differing,
     reason,
 )
-from object_places import Places, patched
+from object_places import Patch, Places, patched
 from table_changes import Edit
 
 import seamir
@@ -182,8 +182,9 @@ def test_execution_shows_mistakes(kind: str, before: str, after: str, difference
 
 
 def test_an_object_that_cannot_be_read_is_refused() -> None:
-    _, leading = all_edits("row of another function")
-    found = behaviour(changed("row of another function", leading))
+    machine = 18  # where an ELF file says which processor it is for
+    edit = Edit(0, "x86-64", "AArch64", (Patch(machine, b"\xb7\x00"),))
+    found = behaviour(changed("row moved", edit))
     assert found.is_refused and found.calls == 0
 
 
