@@ -102,7 +102,7 @@ def _is_shown(one: Mutant, example: Counterexample) -> bool:
     """Whether a counterexample goes wrong when it is executed."""
     try:
         return bool(replay(one.data, one.plan, one.target, example).differences)
-    except MemoryAccessError:  # the plan itself leads outside its memory
+    except (MemoryAccessError, ValueError):  # it needs memory where the emulator has none
         return False
 
 

@@ -28,7 +28,8 @@ def replay(data: bytes, plan: Plan, target: Target, example: Counterexample) -> 
     """Executes a counterexample with the code of an object.
 
     Raises SeamError if unicorn is missing, ObjectError or LinkError if the object cannot be
-    loaded, MemoryAccessError if the plan itself leads outside the memory of the counterexample.
+    loaded, MemoryAccessError if the plan itself leads outside the memory of the counterexample,
+    ValueError if a pointer has to lead where the emulator has no memory.
     """
     machine = Machine(data, target)
     script = Script(example.outcomes)
