@@ -87,7 +87,9 @@ def instructions(record: Mapping[str, Any]) -> str:
         ("seconds by the clock", f"{record['seconds']:,} in {record['jobs']} processes"),
         ("versions", _versions(record)),
     ]
-    return _command({"command": "python tests/fuzz_instructions.py"}) + _table(("", ""), rows)
+    return _command({"command": "python tests/fuzz_instructions.py --states 10000"}) + _table(
+        ("", ""), rows
+    )
 
 
 def mutants(record: Mapping[str, Any]) -> str:
@@ -131,7 +133,9 @@ def leaves(runs: list[Mapping[str, Any]]) -> str:
         if all(isinstance(value, int) for value in values):
             rows.append((key, f"{sum(values):,}"))
     rows.append(("versions", _versions(runs[-1])))
-    return _command({"command": "python tests/fuzz_proofs.py"}) + _table(("", ""), rows)
+    return _command({"command": "python tests/fuzz_proofs.py --leaves 40 --timeout 20"}) + _table(
+        ("", ""), rows
+    )
 
 
 def _versions(record: Mapping[str, Any]) -> str:
