@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from llvmlite import binding as llvm
+from plans import U32, bits, deliver, edges, load, out, plan, returning, value
 
 from seamir.targets import TARGETS, Target
 
@@ -43,3 +44,20 @@ def fixup(target: Target = KERNEL, kind: int = 2) -> str:
         .long 772b - .
         .long {kind}
     """
+
+
+STORING = plan(
+    value("a", U32),
+    out("page"),
+    loads=[load("rcx", "a")],
+    deliveries=[deliver("page", bits("rcx"))],
+    on=edges(on_carry=returning(7)),
+)
+# The pointer waits in a callee-saved register; carry stores 0 and returns 7.
+STORING_CODE = f"""
+    push %rbx; mov %rsi, %rbx; mov %edi, %ecx; mov $29, %eax
+    771: {CALL}
+    jc 1f; mov %rcx, (%rbx); pop %rbx; ret
+    1: movq $0, (%rbx); mov $7, %eax; pop %rbx; ret
+    772: movq $0, (%rbx); movabs $0x8000ff0000000000, %rcx; or %rcx, %rax; pop %rbx; ret
+"""

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from assembled import CALL, KERNEL, assemble, fixup
 from plans import (
-    U32,
-    bits,
-    deliver,
     edges,
-    load,
-    out,
     plan,
     returning,
-    value,
 )
 
 from seamir.ir.leaf import Plan
@@ -25,20 +19,6 @@ USER = TARGETS["linux-user"]
 BUSY = 0x8000_0200_0000_0000
 SIMPLE = plan(on=edges(on_carry=returning(7), on_fault=None))
 SIMPLE_CODE = f"mov $29, %eax; {CALL}; jc 1f; ret; 1: mov $7, %eax; ret"
-STORING = plan(
-    value("a", U32),
-    out("page"),
-    loads=[load("rcx", "a")],
-    deliveries=[deliver("page", bits("rcx"))],
-    on=edges(on_carry=returning(7)),
-)
-STORING_CODE = f"""
-    push %rbx; mov %rsi, %rbx; mov %edi, %ecx; mov $29, %eax
-    771: {CALL}
-    jc 1f; mov %rcx, (%rbx); pop %rbx; ret
-    1: movq $0, (%rbx); mov $7, %eax; pop %rbx; ret
-    772: movq $0, (%rbx); movabs $0x8000ff0000000000, %rcx; or %rcx, %rax; pop %rbx; ret
-"""
 
 
 def prove(wrapper: Plan, code: str, target: Target = KERNEL, **options: float) -> Proof:

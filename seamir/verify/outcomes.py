@@ -42,10 +42,10 @@ def entry_state(specification: Specification, code: Code, target: Target) -> Sta
     return state
 
 
-def after_attempt(plan: Plan, site: Site, tag: str, start: int, kind: str) -> Path:
+def after_attempt(plan: Plan, site: Site, tag: str, kind: str) -> Path:
     """A path that begins with an outcome: "completed", "carry" or "fault".
 
-    Symbols of what is unknown then begin with the tag; `start` is the function's address.
+    Symbols of what is unknown then begin with the tag.
     """
     state, memory, before, conditions = site.state(tag)
     loaded = dict(state.registers)
@@ -68,7 +68,7 @@ def after_attempt(plan: Plan, site: Site, tag: str, start: int, kind: str) -> Pa
     after |= {name: state.registers[name] for name in destroyed}
     after[CARRY_FLAG] = carry
     vector = zero_extend(symbol(f"{tag}.vector", 8), 8, 64) if kind == "fault" else None
-    origin = Attempted(kind, before, after, vector, site.is_exact, site.address - start)
+    origin = Attempted(kind, before, after, vector, site.is_exact)
     address = site.address + len(plan.instruction.code)
     return Path(state, memory, address, conditions, origin)
 

@@ -206,13 +206,13 @@ class Procedure:
         return following
 
     def _outcomes(self, site: Site, tag: str) -> list[Path]:
-        plan, edges, start = self._plan, self._plan.edges, self._code.start
-        paths = [after_attempt(plan, site, tag, start, "completed")]
+        plan, edges = self._plan, self._plan.edges
+        paths = [after_attempt(plan, site, tag, "completed")]
         if edges.carry is not None:
-            paths.append(after_attempt(plan, site, tag, start, "carry"))
+            paths.append(after_attempt(plan, site, tag, "carry"))
         rows = self._code.image.fixups.get(site.address, ())
         if edges.has_fault:
-            fault = after_attempt(plan, site, tag, start, "fault")
+            fault = after_attempt(plan, site, tag, "fault")
             word = "row" if len(rows) == 1 else "rows"
             text = (
                 f"the fixup table, {self._target.fixup_section}, has {len(rows)} {word} "

@@ -47,7 +47,6 @@ class Attempted:
     after: Mapping[str, Word]
     vector: Word | None
     is_exact: bool
-    offset: int
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from assembled import CALL, assemble, fixup
+from assembled import CALL, STORING, STORING_CODE, assemble, fixup
 from plans import (
     U8,
     U32,
@@ -65,21 +65,6 @@ def execute(
 
 SIMPLE = plan()
 SIMPLE_CODE = f"mov $29, %eax; {CALL}; ret"
-STORING = plan(
-    value("a", U32),
-    out("page"),
-    loads=[load("rcx", "a")],
-    deliveries=[deliver("page", bits("rcx"))],
-    on=edges(on_carry=returning(7)),
-)
-# The pointer waits in a callee-saved register; carry stores 0 and returns 7.
-STORING_CODE = f"""
-    push %rbx; mov %rsi, %rbx; mov %edi, %ecx; mov $29, %eax
-    771: {CALL}
-    jc 1f; mov %rcx, (%rbx); pop %rbx; ret
-    1: movq $0, (%rbx); mov $7, %eax; pop %rbx; ret
-    772: movq $0, (%rbx); movabs $0x8000ff0000000000, %rcx; or %rcx, %rax; pop %rbx; ret
-"""
 
 
 # -- what the machine does

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from assembled import CALL
+from assembled import CALL, STORING, STORING_CODE
 from plans import (
     PTR,
     U8,
@@ -27,7 +27,7 @@ from plans import (
     structure,
     value,
 )
-from proved_code import BUSY, SIMPLE, SIMPLE_CODE, STORING, STORING_CODE, USER, prove, refute
+from proved_code import BUSY, SIMPLE, SIMPLE_CODE, USER, prove, refute
 
 from seamir.emulate.script import Carry, Fault
 from seamir.ir.leaf import Bound, Input, Plan

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from assembled import CALL, KERNEL, assemble, fixup
+from assembled import CALL, KERNEL, STORING, STORING_CODE, assemble, fixup
 from plans import (
     U32,
     edges,
@@ -15,7 +15,7 @@ from plans import (
     trapping,
     value,
 )
-from proved_code import SIMPLE, SIMPLE_CODE, STORING, STORING_CODE, prove, refute
+from proved_code import SIMPLE, SIMPLE_CODE, prove, refute
 
 from seamir.verify.prover import prove_object
 from seamir.verify.result import Verdict
