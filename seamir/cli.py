@@ -22,8 +22,9 @@ from seamir.cli_options import (
 )
 from seamir.cli_verify import verify_command
 from seamir.completion.shells import SHELLS, register_shells, script
-from seamir.completion.values import a_file, a_file_or_code, a_leaf, a_value, some_of
+from seamir.completion.values import a_file, a_file_or_code, a_leaf, a_value, one_of, some_of
 from seamir.diagnostics import Diagnostic, SeamError, printable
+from seamir.exports import DEFAULT_EXPORT, EXPORTS
 from seamir.ir.leaf import Plan
 from seamir.syntax.loader import ParsedFiles
 from seamir.targets import DEFAULT_TARGET, TARGETS
@@ -115,6 +116,15 @@ def main_status() -> int:
     help=f"Outputs, separated by commas: {', '.join(compiler.list_outputs())}. [default: obj]",
 )
 @targeting
+@click.option(
+    "--export",
+    default=DEFAULT_EXPORT,
+    show_default=True,
+    metavar="|".join(EXPORTS),
+    shell_complete=one_of(EXPORTS),
+    help="To whom the outputs kbuild and exports export functions: namespace:NAME, "
+    "modules:NAME,... to those.",
+)
 @choosing
 @loading
 @debugging
@@ -133,6 +143,7 @@ def compile_command(
     features: tuple[str, ...],
     deliver: str,
     symbol_prefix: str,
+    export: str,
     no_debug: bool,
     debug_prefix_map: dict[str, str],
     depfile: str | None,
@@ -149,6 +160,7 @@ def compile_command(
       seamir compile tdx/host.seam -o build --emit obj,asm,header,manifest
       seamir compile tdx/host.seam --leaf 'TDH.MEM.*' --target linux-user
       seamir compile tdx/host.seam --conduit seamcall=seamcall_preserving
+      seamir compile tdx/host.seam -o module --emit kbuild --export namespace:TDX
     """
     from seamir.progress import showing_progress
 
@@ -165,6 +177,7 @@ def compile_command(
             emit=emit,
             deliver=deliver,
             symbol_prefix=symbol_prefix,
+            export=export,
             debug=not no_debug,
             progress=tell,
             debug_prefix_map=debug_prefix_map,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import click
 
 from seamir import compiler
+from seamir.exports import EXPORTS
 from seamir.syntax.files import library_names
 from seamir.targets import FEATURES, TARGETS
 
@@ -86,7 +87,13 @@ def _files() -> list[Section]:
 def _compile() -> list[Section]:
     outputs = compiler.list_outputs().items()
     suffixes = [(kind, f"DIR/<stem>{suffix}") for kind, suffix in outputs]
-    return [*_files(), ("Outputs", _WRITING), ("Kinds of output", suffixes), _features()]
+    return [
+        *_files(),
+        ("Outputs", _WRITING),
+        ("Kinds of output", suffixes),
+        ("Exports", list(EXPORTS.items())),
+        _features(),
+    ]
 
 
 def _features() -> Section:

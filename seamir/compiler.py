@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamir.diagnostics import Diagnostic, Diagnostics, Note, SeamError, fail
+from seamir.exports import DEFAULT_EXPORT, GPL, Export, select_export
 from seamir.ir.leaf import Plan
 from seamir.ir.lower import LowerOptions, check_calls, check_fallbacks, check_structs, lower
 from seamir.ir.passes import run_passes
@@ -20,7 +21,7 @@ from seamir.model.actions import Permissions
 from seamir.model.entities import Wrapper
 from seamir.model.instructions import parse_code
 from seamir.model.program import Model, ModelOptions
-from seamir.outputs import OUTPUTS, EmitContext
+from seamir.outputs import OUTPUTS, EmitContext, all_outputs
 from seamir.source import Source, readable_name
 from seamir.syntax.loader import Loader, ParsedFiles, Unit
 from seamir.targets import DEFAULT_TARGET, TARGETS, Target, select_target, switch_features
@@ -197,6 +198,7 @@ def compile(
     emit: Iterable[str] = ("obj",),
     deliver: str = "pointers",
     symbol_prefix: str = "",
+    export: str = DEFAULT_EXPORT,
     debug: bool = True,
     debug_prefix_map: Mapping[str, str] | None = None,
     fallback: bool | None = None,
@@ -206,7 +208,8 @@ def compile(
 
     `features` are switches such as "-ibt"; `emit` names outputs (see `list_outputs`); `deliver`
     is how wrappers that do not say it deliver outputs, where their outputs allow it;
-    `symbol_prefix` precedes every symbol; without `debug` objects have no debug data. Names of
+    `symbol_prefix` precedes every symbol; `export` says to whom the output "exports" exports them:
+    see EXPORTS of exports.py. Without `debug` objects have no debug data. Names of
     files in it are as `Source.logical_name` has them; one that begins with a key of
     `debug_prefix_map` begins with the value instead, by the last such key. `fallback`
     says whether a wrapper may make do with what the target has, as Plan.fallbacks lists it; None:
@@ -217,6 +220,8 @@ def compile(
     _check_request(kinds, deliver, symbol_prefix)
     chosen = target if isinstance(target, Target) else select_target(target)
     chosen = switch_features(chosen, _several(features))
+    exporting = select_export(export)
+    _check_kbuild(kinds, chosen, exporting)
     tell = progress or _tell_nobody
     tell(f"checking {program.main.name}", 0, 0)
     wrappers, diagnostics = _check(program)
@@ -230,9 +235,9 @@ def compile(
     sink.stop_on_errors()
     prefixes = tuple((debug_prefix_map or {}).items())
     stem = readable_name(program.stem)
-    context = EmitContext(plans, chosen, stem, program.main, debug, prefixes)
+    context = EmitContext(plans, chosen, stem, program.main, debug, prefixes, exporting)
     outputs = {}
-    for kind in dict.fromkeys(kinds):
+    for kind in all_outputs(kinds, exporting):
         row = OUTPUTS[kind]
         tell(f"generating {context.stem}{row.suffix}", 0, 0)
         outputs[kind] = Output(kind, row.suffix, row.make(context))
@@ -401,6 +406,22 @@ def _check_request(emit: Sequence[str], deliver: str, symbol_prefix: str) -> Non
     if symbol_prefix and not (symbol_prefix.isidentifier() and symbol_prefix.isascii()):
         message = f"`{symbol_prefix}` cannot begin a symbol"
         raise fail("E0809", message, help="a prefix has letters, digits and underscores")
+
+
+def _check_kbuild(emit: Sequence[str], target: Target, export: Export) -> None:
+    """Raises SeamError if what is for Kbuild cannot be made, or an export would have no effect."""
+    for kind in emit:
+        if OUTPUTS[kind].kbuild and not target.kbuild:
+            able = ", ".join(target.name for target in TARGETS.values() if target.kbuild)
+            message = f"output `{kind}` is for Linux's Kbuild, and target {target.name} is not"
+            raise fail("E0809", message, help=f"choose target {able}")
+    if export == GPL:
+        return
+    if export.kind == "none" and "exports" in emit:
+        raise fail("E0809", "an output `exports` that exports nothing", help="leave it out")
+    if not {"exports", "kbuild"} & set(emit):
+        message = f"export `{export.kind}` without an output that exports"
+        raise fail("E0809", message, help="emit kbuild or exports")
 
 
 def _stem(name: str) -> str:

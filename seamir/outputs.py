@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from seamir.exports import GPL, Export
 from seamir.ir.leaf import Plan
 from seamir.source import Source
 from seamir.targets import Target
@@ -26,6 +27,7 @@ class EmitContext:
     main: Source
     debug: bool
     prefixes: tuple[tuple[str, str], ...] = ()  # of file names in debug data: see mapped_name
+    export: Export = GPL
 
     def module(self, debug: str, *, for_linking: bool = False) -> str:
         """The LLVM module as text: see emit_module."""
@@ -59,10 +61,15 @@ class EmitContext:
 
 @dataclass(frozen=True)
 class OutputKind:
-    """`suffix` of the file; `make` returns its bytes."""
+    """`suffix` of the file; `make` returns its bytes.
+
+    `kbuild`: it is for Linux's Kbuild alone. `brings` are outputs that are made with it.
+    """
 
     suffix: str
     make: Callable[[EmitContext], bytes]
+    kbuild: bool = False
+    brings: tuple[str, ...] = ()
 
 
 def _object(context: EmitContext) -> bytes:
@@ -112,6 +119,19 @@ def _docs(context: EmitContext) -> bytes:
     return emit_docs(context.plans, context.target, name).encode("utf-8")
 
 
+def _exports(context: EmitContext) -> bytes:
+    from seamir.emit.kbuild import emit_exports
+
+    text = emit_exports(context.plans, context.stem, context.main, context.export)
+    return text.encode("utf-8")
+
+
+def _kbuild(context: EmitContext) -> bytes:
+    from seamir.emit.kbuild import emit_fragment
+
+    return emit_fragment(context.stem, context.main, context.export, shipped=True).encode("utf-8")
+
+
 OUTPUTS: dict[str, OutputKind] = {
     "obj": OutputKind(".o", _object),
     "asm": OutputKind(".s", _assembly),
@@ -120,4 +140,15 @@ OUTPUTS: dict[str, OutputKind] = {
     "header": OutputKind(".h", _header),
     "manifest": OutputKind(".json", _manifest),
     "docs": OutputKind(".md", _docs),
+    "shipped": OutputKind(".o_shipped", _object, kbuild=True),
+    "exports": OutputKind("_exports.c", _exports, kbuild=True, brings=("header",)),
+    "kbuild": OutputKind(".kbuild", _kbuild, kbuild=True, brings=("header", "shipped", "exports")),
 }
+
+
+def all_outputs(kinds: Sequence[str], export: Export) -> tuple[str, ...]:
+    """The outputs of these names with those that they bring, each once."""
+    found = [name for kind in kinds for name in (*OUTPUTS[kind].brings, kind)]
+    if export.kind == "none":
+        found = [name for name in found if name != "exports"]
+    return tuple(dict.fromkeys(found))

@@ -23,7 +23,7 @@ class Target:
     three 32-bit words, instruction and edge relative to the word, and a type (`fixup_type`, in
     Linux EX_TYPE_FAULT of asm/extable_fixup_types.h, which puts the vector into RAX). `features`
     are the names of FEATURES that are on; `fixed` are those that stay as they are, each with the
-    reason.
+    reason. `kbuild`: what is emitted can be built by Linux's Kbuild.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Target:
     fixup_type: int
     features: frozenset[str]
     fixed: tuple[tuple[str, str], ...] = ()
+    kbuild: bool = False
 
     @property
     def code_model(self) -> str:
@@ -79,6 +80,7 @@ TARGETS: dict[str, Target] = {
             fixup_section="__ex_table",
             fixup_type=_FIXUP_TYPE,
             features=frozenset({"ibt", "rethunk", "sls", "fixup", "kernel-model"}),
+            kbuild=True,
         ),
         Target(
             name="linux-user",

@@ -3,7 +3,7 @@
 `options.json` of a case has the options that its input needs: `leaves`, `conduits`, `allow_calls`,
 `allow_instructions` of seamir.load, `features`, `deliver`, `symbol_prefix` of seamir.compile, and
 `targets`, the targets whose listings are kept (linux-kernel alone if it says nothing); what there
-is once is made for the first of them.
+is once is made for the first of them. With `export`, what Kbuild needs is kept too.
 """
 
 import json
@@ -16,7 +16,7 @@ from seamir.golden.texts import KEPT
 
 FOLDER = Path(__file__).parent / "golden"
 _LOAD = ("leaves", "conduits", "allow_calls", "allow_instructions")
-_COMPILE = ("features", "deliver", "symbol_prefix")
+_COMPILE = ("features", "deliver", "symbol_prefix", "export")
 _OPTIONS = frozenset((*_LOAD, *_COMPILE, "targets"))
 
 
@@ -47,6 +47,7 @@ def compile_case(
 ) -> seamir.Compilation:
     """A case compiled with its options."""
     options = options_of(name)
+    emit = (*emit, "kbuild") if "export" in options else emit
     program = seamir.load(
         FOLDER / name / "input.seam", **{key: options[key] for key in _LOAD if key in options}
     )
@@ -63,6 +64,10 @@ def expected_files(name: str) -> dict[str, str]:
         "expected.json": KEPT["manifest"].text(main),
         "expected.md": KEPT["docs"].text(main),
     }
+    if "export" in options_of(name):
+        kinds = {"expected.kbuild": "kbuild", "expected_exports.c": "exports"}
+        made = main.outputs
+        files |= {file: made[kind].text for file, kind in kinds.items() if kind in made}
     for target in targets_of(name):
         files[f"{target}.lst"] = KEPT["listing"].text(compile_case(name, target))
     if main.diagnostics:

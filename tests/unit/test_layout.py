@@ -22,6 +22,7 @@ ALLOWED = {
     "source": "",
     "diagnostics": "source",
     "conventions": "",
+    "exports": "diagnostics",
     "targets": "diagnostics conventions",
     "staging": "",
     "writing": "diagnostics staging",
@@ -29,12 +30,12 @@ ALLOWED = {
     "model": "source diagnostics syntax",
     "ir": "source diagnostics model targets",
     "objects": "source",
-    "emit": "source diagnostics model ir conventions targets",
+    "emit": "source diagnostics model ir conventions exports targets",
     "llvm": "source diagnostics model ir conventions targets",
     "emulate": "source diagnostics model ir targets objects",
     "verify": "source diagnostics model ir targets objects emulate",
-    "outputs": "source ir targets version llvm emit objects",
-    "compiler": "source diagnostics targets writing syntax model ir objects outputs",
+    "outputs": "source exports ir targets version llvm emit objects",
+    "compiler": "source diagnostics exports targets writing syntax model ir objects outputs",
     "__init__": "source diagnostics syntax targets version compiler verify proving",
     "golden": "diagnostics writing llvm objects compiler",
     "pytest_plugin": "diagnostics version llvm golden __init__",
@@ -47,12 +48,12 @@ ALLOWED = {
     "progress": "diagnostics compiler terminal",
     "completion": "diagnostics syntax targets model ir compiler",
     "cli_options": "diagnostics targets model compiler completion",
-    "cli_help": "syntax targets compiler",
+    "cli_help": "exports syntax targets compiler",
     "cli_command": "diagnostics terminal cli_help",
     "cli_verify": "diagnostics compiler completion cli_command cli_options proving terminal "
     "progress",
-    "cli": "diagnostics syntax targets version ir llvm compiler completion cli_command cli_options "
-    "cli_verify listing explain run terminal progress",
+    "cli": "diagnostics exports syntax targets version ir llvm compiler completion cli_command "
+    "cli_options cli_verify listing explain run terminal progress",
     "__main__": "cli",
 }
 
