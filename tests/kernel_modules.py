@@ -1,0 +1,67 @@
+"""Builds kernel modules, and tells what the build complained about."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernels import Kernel
+from tools import TIME_LIMIT, need
+
+# What a build may print. Whatever else it prints is a complaint: warnings of objtool and modpost
+# have no common form, and those of compilers have several lines.
+_ALLOWED = re.compile(
+    "|".join(
+        (
+            r"  [A-Z]+( \[M\])? +\S+",  # a step, such as "  CC [M]  /tmp/module/main.o"
+            r"make(\[\d+\])?: (Entering|Leaving) directory .*",
+            # Distributions build the kernel with one version of a compiler, and offer another.
+            r"warning: the compiler differs from the one used to build the kernel",
+            r"  (The kernel was built by|You are using): .*",
+            # Type information for BPF needs vmlinux, which packages do not have.
+            r"Skipping BTF generation for .*",
+        )
+    )
+)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build printed, and its exit status."""
+
+    status: int
+    output: str
+
+    @property
+    def complaints(self) -> list[str]:
+        """Every line that a silent build does not print; empty if it succeeded without a word."""
+        lines = [line for line in self.output.splitlines() if line.strip()]
+        return [line for line in lines if not _ALLOWED.fullmatch(line)]
+
+
+def build_modules(kernel: Kernel, folder: Path, *variables: str) -> Built:
+    """Builds the modules of the Kbuild file in a folder; `variables` are NAME=VALUE for make.
+
+    Skips the test, with the reason, if make or a compiler is missing.
+    """
+    need("make", "gcc")
+    # Make tells its own options to makes below it; this one is not of the one that runs the tests.
+    ours = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}
+    env = {name: value for name, value in os.environ.items() if name not in ours}
+    done = subprocess.run(
+        # Type information for BPF needs vmlinux and pahole.
+        ("make", "-C", kernel.headers, f"M={folder}", "CONFIG_DEBUG_INFO_BTF_MODULES=",
+         f"-j{os.cpu_count() or 1}", *variables, "modules"),
+        env={**env, "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=TIME_LIMIT,
+        check=False,
+    )  # fmt: skip
+    return Built(done.returncode, done.stdout)
