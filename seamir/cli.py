@@ -26,6 +26,7 @@ from seamir.completion.values import a_file, a_file_or_code, a_leaf, a_value, on
 from seamir.diagnostics import Diagnostic, SeamError, printable
 from seamir.exports import DEFAULT_EXPORT, EXPORTS
 from seamir.ir.leaf import Plan
+from seamir.outputs import ASSEMBLY_STYLES, DEFAULT_STYLE
 from seamir.syntax.loader import ParsedFiles
 from seamir.targets import DEFAULT_TARGET, TARGETS
 from seamir.version import VERSION
@@ -115,6 +116,14 @@ def main_status() -> int:
     shell_complete=some_of(compiler.list_outputs()),
     help=f"Outputs, separated by commas: {', '.join(compiler.list_outputs())}. [default: obj]",
 )
+@click.option(
+    "--asm-style",
+    default=DEFAULT_STYLE,
+    show_default=True,
+    metavar="|".join(ASSEMBLY_STYLES),
+    shell_complete=one_of(ASSEMBLY_STYLES),
+    help="Whether asm is for GNU as, or a .S file with the macros of Linux.",
+)
 @targeting
 @click.option(
     "--export",
@@ -139,6 +148,7 @@ def compile_command(
     names: tuple[str, ...],
     directory: str,
     emit: tuple[str, ...],
+    asm_style: str,
     target: str,
     features: tuple[str, ...],
     deliver: str,
@@ -175,6 +185,7 @@ def compile_command(
             target=target,
             features=features,
             emit=emit,
+            asm_style=asm_style,
             deliver=deliver,
             symbol_prefix=symbol_prefix,
             export=export,

@@ -21,7 +21,14 @@ from seamir.model.actions import Permissions
 from seamir.model.entities import Wrapper
 from seamir.model.instructions import parse_code
 from seamir.model.program import Model, ModelOptions
-from seamir.outputs import OUTPUTS, EmitContext, all_outputs
+from seamir.outputs import (
+    ASSEMBLY_STYLES,
+    DEFAULT_STYLE,
+    OUTPUTS,
+    EmitContext,
+    all_outputs,
+    outputs_with,
+)
 from seamir.source import Source, readable_name
 from seamir.syntax.loader import Loader, ParsedFiles, Unit
 from seamir.targets import DEFAULT_TARGET, TARGETS, Target, select_target, switch_features
@@ -196,6 +203,7 @@ def compile(
     target: str | Target = DEFAULT_TARGET,
     features: Iterable[str] = (),
     emit: Iterable[str] = ("obj",),
+    asm_style: str = DEFAULT_STYLE,
     deliver: str = "pointers",
     symbol_prefix: str = "",
     export: str = DEFAULT_EXPORT,
@@ -206,20 +214,22 @@ def compile(
 ) -> Compilation:
     """Compiles a program for a target.
 
-    `features` are switches such as "-ibt"; `emit` names outputs (see `list_outputs`); `deliver`
-    is how wrappers that do not say it deliver outputs, where their outputs allow it;
-    `symbol_prefix` precedes every symbol; `export` says to whom the output "exports" exports them:
-    see EXPORTS of exports.py. Without `debug` objects have no debug data. Names of
-    files in it are as `Source.logical_name` has them; one that begins with a key of
-    `debug_prefix_map` begins with the value instead, by the last such key. `fallback`
-    says whether a wrapper may make do with what the target has, as Plan.fallbacks lists it; None:
-    unless it is one of the program's chosen leaves. `progress` is called as each stage begins, such
-    as ("lowering leaves.seam", 3, 100). Raises SeamError on errors in the program or the request.
+    `features` are switches such as "-ibt"; `emit` names outputs (see `list_outputs`); `asm_style`
+    is what the output "asm" is for, "gnu" or "linux"; `deliver` is how wrappers that do not say it
+    deliver outputs, where their outputs allow it; `symbol_prefix` precedes every symbol; `export`
+    says to whom the output "exports" exports them: see EXPORTS of exports.py. Without `debug`
+    objects have no debug data. Names of files in it are as `Source.logical_name` has them; one that
+    begins with a key of `debug_prefix_map` begins with the value instead, by the last such key.
+    `fallback` says whether a wrapper may make do with what the target has, as Plan.fallbacks lists
+    it; None: unless it is one of the program's chosen leaves. `progress` is called as each stage
+    begins, such as ("lowering leaves.seam", 3, 100). Raises SeamError on errors in the program or
+    the request.
     """
     kinds = _several(emit)
     _check_request(kinds, deliver, symbol_prefix)
     chosen = target if isinstance(target, Target) else select_target(target)
     chosen = switch_features(chosen, _several(features))
+    _check_style(asm_style, kinds, chosen)
     exporting = select_export(export)
     _check_kbuild(kinds, chosen, exporting)
     tell = progress or _tell_nobody
@@ -236,9 +246,9 @@ def compile(
     prefixes = tuple((debug_prefix_map or {}).items())
     stem = readable_name(program.stem)
     context = EmitContext(plans, chosen, stem, program.main, debug, prefixes, exporting)
-    outputs = {}
+    outputs, rows = {}, outputs_with(asm_style)
     for kind in all_outputs(kinds, exporting):
-        row = OUTPUTS[kind]
+        row = rows[kind]
         tell(f"generating {context.stem}{row.suffix}", 0, 0)
         outputs[kind] = Output(kind, row.suffix, row.make(context))
     return Compilation(program.stem, chosen, plans, outputs, diagnostics, program)
@@ -262,9 +272,13 @@ def plans_of(
     return plans, diagnostics
 
 
-def list_outputs() -> dict[str, str]:
-    """The kinds of output with the suffix of each."""
-    return {kind: row.suffix for kind, row in OUTPUTS.items()}
+def list_outputs(asm_style: str = DEFAULT_STYLE) -> dict[str, str]:
+    """The kinds of output with the suffix of each, where assembly has that style.
+
+    Raises SeamError if there is no such style.
+    """
+    _check_known_style(asm_style)
+    return {kind: row.suffix for kind, row in outputs_with(asm_style).items()}
 
 
 def write_all(
@@ -412,9 +426,8 @@ def _check_kbuild(emit: Sequence[str], target: Target, export: Export) -> None:
     """Raises SeamError if what is for Kbuild cannot be made, or an export would have no effect."""
     for kind in emit:
         if OUTPUTS[kind].kbuild and not target.kbuild:
-            able = ", ".join(target.name for target in TARGETS.values() if target.kbuild)
             message = f"output `{kind}` is for Linux's Kbuild, and target {target.name} is not"
-            raise fail("E0809", message, help=f"choose target {able}")
+            raise fail("E0809", message, help=_choose_kbuild())
     if export == GPL:
         return
     if export.kind == "none" and "exports" in emit:
@@ -422,6 +435,33 @@ def _check_kbuild(emit: Sequence[str], target: Target, export: Export) -> None:
     if not {"exports", "kbuild"} & set(emit):
         message = f"export `{export.kind}` without an output that exports"
         raise fail("E0809", message, help="emit kbuild or exports")
+
+
+def _choose_kbuild() -> str:
+    able = ", ".join(target.name for target in TARGETS.values() if target.kbuild)
+    return f"choose target {able}"
+
+
+def _check_known_style(asm_style: str) -> None:
+    if asm_style not in ASSEMBLY_STYLES:
+        known = ", ".join(ASSEMBLY_STYLES)
+        message = f"there is no assembly style `{asm_style}`"
+        raise fail("E0809", message, help=f"styles are {known}")
+
+
+def _check_style(asm_style: str, emit: Sequence[str], target: Target) -> None:
+    """Raises SeamError unless assembly of that style is asked for, and is for the target."""
+    _check_known_style(asm_style)
+    if asm_style == DEFAULT_STYLE:
+        return
+    if "asm" not in emit:
+        message = f"assembly style `{asm_style}` without assembly among the outputs"
+        raise fail("E0809", message, help="add it: --emit asm, in the API emit=")
+    if ASSEMBLY_STYLES[asm_style].kbuild and not target.kbuild:
+        message = (
+            f"assembly style `{asm_style}` is for Linux's Kbuild, and target {target.name} is not"
+        )
+        raise fail("E0809", message, help=_choose_kbuild())
 
 
 def _stem(name: str) -> str:

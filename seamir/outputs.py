@@ -46,6 +46,13 @@ class EmitContext:
         return place_all(emit_object(self.module("full" if self.debug else "none"), self.target))
 
     @cached_property
+    def assembly(self) -> str:
+        """The assembly as LLVM prints it, with lines but without data for debuggers."""
+        from seamir.llvm.emit import emit_assembly
+
+        return emit_assembly(self.module("directives" if self.debug else "none"), self.target)
+
+    @cached_property
     def costs(self) -> Mapping[str, Cost]:
         """Bytes, instructions and stack bytes of each function."""
         from seamir.objects.cost import measure
@@ -78,10 +85,19 @@ def _object(context: EmitContext) -> bytes:
 
 def _assembly(context: EmitContext) -> bytes:
     from seamir.emit.assembly import annotate
-    from seamir.llvm.emit import emit_assembly
 
-    text = emit_assembly(context.module("directives" if context.debug else "none"), context.target)
-    return annotate(text, context.plans, context.target, context.prefixes).encode("utf-8")
+    text = annotate(context.assembly, context.plans, context.target, context.prefixes)
+    return text.encode("utf-8")
+
+
+def _linux_assembly(context: EmitContext) -> bytes:
+    from seamir.emit.assembly_linux import emit_linux_assembly
+
+    name = context.main.logical_name or context.main.name
+    text = emit_linux_assembly(
+        context.assembly, context.plans, context.target, name, context.prefixes
+    )
+    return text.encode("utf-8")
 
 
 def _llvm_ir(context: EmitContext) -> bytes:
@@ -132,9 +148,16 @@ def _kbuild(context: EmitContext) -> bytes:
     return emit_fragment(context.stem, context.main, context.export, shipped=True).encode("utf-8")
 
 
+# For whom the output "asm" is: GNU as, or a tree of Linux.
+ASSEMBLY_STYLES: dict[str, OutputKind] = {
+    "gnu": OutputKind(".s", _assembly),
+    "linux": OutputKind(".S", _linux_assembly, kbuild=True),
+}
+DEFAULT_STYLE = "gnu"
+
 OUTPUTS: dict[str, OutputKind] = {
     "obj": OutputKind(".o", _object),
-    "asm": OutputKind(".s", _assembly),
+    "asm": ASSEMBLY_STYLES[DEFAULT_STYLE],
     "llvm-ir": OutputKind(".ll", _llvm_ir),
     "bitcode": OutputKind(".bc", _bitcode),
     "header": OutputKind(".h", _header),
@@ -152,3 +175,8 @@ def all_outputs(kinds: Sequence[str], export: Export) -> tuple[str, ...]:
     if export.kind == "none":
         found = [name for name in found if name != "exports"]
     return tuple(dict.fromkeys(found))
+
+
+def outputs_with(asm_style: str) -> dict[str, OutputKind]:
+    """The outputs, where assembly has that style."""
+    return {**OUTPUTS, "asm": ASSEMBLY_STYLES[asm_style]}
