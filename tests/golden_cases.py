@@ -17,7 +17,7 @@ from seamir.golden.texts import KEPT
 FOLDER = Path(__file__).parent / "golden"
 _LOAD = ("leaves", "conduits", "allow_calls", "allow_instructions")
 _COMPILE = ("features", "deliver", "symbol_prefix", "export")
-_OPTIONS = frozenset((*_LOAD, *_COMPILE, "targets"))
+_OPTIONS = frozenset((*_LOAD, *_COMPILE, "targets", "kernel_assembly"))
 
 
 def case_names() -> list[str]:
@@ -44,6 +44,7 @@ def compile_case(
     target: str = "linux-kernel",
     emit: tuple[str, ...] = ("obj", "header", "manifest", "docs"),
     debug: bool = True,
+    asm_style: str = "gnu",
 ) -> seamir.Compilation:
     """A case compiled with its options."""
     options = options_of(name)
@@ -52,7 +53,9 @@ def compile_case(
         FOLDER / name / "input.seam", **{key: options[key] for key in _LOAD if key in options}
     )
     chosen = {key: options[key] for key in _COMPILE if key in options}
-    return seamir.compile(program, target=target, emit=emit, debug=debug, **chosen)
+    return seamir.compile(
+        program, target=target, emit=emit, debug=debug, asm_style=asm_style, **chosen
+    )
 
 
 def expected_files(name: str) -> dict[str, str]:
@@ -68,6 +71,9 @@ def expected_files(name: str) -> dict[str, str]:
         kinds = {"expected.kbuild": "kbuild", "expected_exports.c": "exports"}
         made = main.outputs
         files |= {file: made[kind].text for file, kind in kinds.items() if kind in made}
+    if options_of(name).get("kernel_assembly"):
+        made = compile_case(name, emit=("asm",), asm_style="linux").outputs
+        files["expected.S"] = made["asm"].text
     for target in targets_of(name):
         files[f"{target}.lst"] = KEPT["listing"].text(compile_case(name, target))
     if main.diagnostics:

@@ -35,7 +35,8 @@ _TAB = 8  # columns
 _FEWEST = 40  # columns of a source line, however long its place is
 _SECTION = re.compile(r'\t\.section\t([\w.]+),"ax",@progbits|\t(\.text)')
 _CODE_LABEL = re.compile(r"\.L\w+")
-_NOISE = re.compile(r"|\t\.cfi_\w+\b.*|\t#(APP|NO_APP)")
+# What debuggers need, and what SYM_FUNC_START and RET bring: int3 follows returns and nothing else.
+_NOISE = re.compile(r"|\t\.cfi_\w+\b.*|\t#(APP|NO_APP)|\tendbr64|\tint3")
 _RETURN = re.compile(r"\t(jmp\t__x86_return_thunk|retq)")
 # The branch of a call that does not complete. Where it stands the flag is more than "below".
 _CARRY = re.compile(r"(\t\.byte\t.+\n(?:\t\.loc\t.+\n)*(?:\tsetb\t.+\n)?)\tjb\t")
@@ -123,14 +124,8 @@ def _functions(lines: Sequence[str], plans: Sequence[Plan]) -> Iterator[_Functio
 
 def _code_lines(lines: Sequence[str]) -> list[str]:
     """The lines of a function without what macros bring and what only debuggers need."""
-    result: list[str] = []
-    for line in lines:
-        if _NOISE.fullmatch(line) or FILE.match(line) or line == "\tendbr64":
-            continue
-        if line == "\tint3" and result and _RETURN.fullmatch(result[-1]):  # RET has its own
-            continue
-        result.append(line)
-    return _CARRY.sub(r"\1\tjc\t", "\n".join(result)).split("\n")
+    kept = [line for line in lines if not _NOISE.fullmatch(line) and not FILE.match(line)]
+    return _CARRY.sub(r"\1\tjc\t", "\n".join(kept)).split("\n")
 
 
 def _beginning(source_name: str, target: Target) -> list[str]:

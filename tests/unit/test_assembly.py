@@ -2,16 +2,15 @@
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from descriptions import HARD, LIBRARY, program_of
+from gnu_assembler import assemble, facts
 from golden_cases import case_names, compile_case
 
 import seamir
 from seamir.objects.contents import ObjectFile
-from seamir.objects.reading import read_object
 
 TARGETS = ("linux-kernel", "linux-user", "freestanding", "uefi")
 COFF_ASSEMBLER = "x86_64-w64-mingw32-as"
@@ -30,32 +29,12 @@ conduit c {
 """
 
 
-def assemble(text: str, folder: Path, command: tuple[str, ...] = ("as",)) -> ObjectFile:
-    """The object that GNU as makes, without a word."""
-    source, made = folder / "made.s", folder / "made.o"
-    source.write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        [*command, "-o", made, source], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    return read_object(made.read_bytes())
-
-
 def assembler(target: str) -> tuple[str, ...]:
     """GNU as for the target's objects; skips the test, with the reason, if it is missing."""
     command = "as" if seamir.TARGETS[target].object_format == "elf" else COFF_ASSEMBLER
     if shutil.which(command) is None:
         pytest.skip(f"{command} is not installed")
     return (command,)
-
-
-def facts(contents: ObjectFile, fixup_section: str) -> list[object]:
-    """What two objects of the same code have in common."""
-    functions = [
-        (function.section, function.offset, function.name, function.code, function.relocations)
-        for function in contents.functions
-    ]
-    return [functions, contents.fixups(fixup_section), contents.undefined_symbols]
 
 
 def lines(contents: ObjectFile) -> list[object]:
