@@ -3,7 +3,8 @@
 `options.json` of a case has the options that its input needs: `leaves`, `conduits`, `allow_calls`,
 `allow_instructions` of seamir.load, `features`, `deliver`, `symbol_prefix` of seamir.compile, and
 `targets`, the targets whose listings are kept (linux-kernel alone if it says nothing); what there
-is once is made for the first of them. With `export`, what Kbuild needs is kept too.
+is once is made for the first of them. With `export`, what Kbuild needs is kept too, with
+`kernel_assembly` assembly for a tree of Linux.
 """
 
 import json

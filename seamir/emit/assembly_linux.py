@@ -38,8 +38,12 @@ _CODE_LABEL = re.compile(r"\.L\w+")
 # What debuggers need, and what SYM_FUNC_START and RET bring: int3 follows returns and nothing else.
 _NOISE = re.compile(r"|\t\.cfi_\w+\b.*|\t#(APP|NO_APP)|\tendbr64|\tint3")
 _RETURN = re.compile(r"\t(jmp\t__x86_return_thunk|retq)")
-# The branch of a call that does not complete. Where it stands the flag is more than "below".
-_CARRY = re.compile(r"(\t\.byte\t.+\n(?:\t\.loc\t.+\n)*(?:\tsetb\t.+\n)?)\tjb\t")
+# What comes of a call in the carry flag, for which LLVM's mnemonics say "below".
+_CARRY = (
+    re.compile(r"(\t\.byte\t.+\n(?:\t\.loc\t.+\n)*\tset)b(?=\t)"),
+    re.compile(r"(\t\.byte\t.+\n(?:\t(?:\.loc|setc)\t.+\n)*\tj)b(?=\t)"),
+)
+_PLACE_BEFORE_LABEL = re.compile(r"(\t\.loc\t.+\n)(\.L\w+:\n)")
 _CARRY_BRANCH = re.compile(r"\tjc\t(\.L\w+)")
 _CALL = "\t.byte\t"
 _LEAVING = re.compile(r"\t(popq\t.+|addq\t\$\d+, %rsp|xorl\t(%\w+), \2)")
@@ -125,7 +129,10 @@ def _functions(lines: Sequence[str], plans: Sequence[Plan]) -> Iterator[_Functio
 def _code_lines(lines: Sequence[str]) -> list[str]:
     """The lines of a function without what macros bring and what only debuggers need."""
     kept = [line for line in lines if not _NOISE.fullmatch(line) and not FILE.match(line)]
-    return _CARRY.sub(r"\1\tjc\t", "\n".join(kept)).split("\n")
+    text = _PLACE_BEFORE_LABEL.sub(r"\2\1", "\n".join(kept))
+    for mnemonic in _CARRY:
+        text = mnemonic.sub(r"\1c", text)
+    return text.split("\n")
 
 
 def _beginning(source_name: str, target: Target) -> list[str]:

@@ -12,7 +12,7 @@ from tools import need, run
 from seamir.golden.files import compare, write_changed
 
 KEPT = ("plan.txt", "expected.h", "expected.json", "expected.md", "warnings.txt")
-KEPT_FOR_KBUILD = ("expected.kbuild", "expected_exports.c")
+KEPT_FOR_KBUILD = ("expected.kbuild", "expected_exports.c", "expected.S")
 
 
 @pytest.mark.parametrize("name", case_names())

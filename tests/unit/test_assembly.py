@@ -8,6 +8,7 @@ import pytest
 from descriptions import HARD, LIBRARY, program_of
 from gnu_assembler import assemble, facts
 from golden_cases import case_names, compile_case
+from strangers_words import HOSTILE, NAMES, REFUSED
 
 import seamir
 from seamir.objects.contents import ObjectFile
@@ -182,21 +183,6 @@ def test_large_immediates_are_hexadecimal() -> None:
 # -- strangers' words
 
 
-HOSTILE = {
-    "a line marker": '# 1 "/etc/passwd" 2',
-    "the end of a comment": "*/ .globl evil /*",
-    "a line splice": ".globl evil \\",
-    "an expansion": "$(touch evil) `touch evil` %s .globl evil",
-    "words beyond ASCII": "\u00e9\u4e2d\U0001f600 .globl evil",
-}
-REFUSED = {
-    "control characters": "\x01\x1b[31m\x7f.globl evil",
-    "line ends of Unicode": "\x85.globl evil\u2028.globl evil\x0c.globl evil",
-    "a carriage return": "\r\t.globl evil",
-    "text that runs backwards": "\u202e.globl evil\u2066",
-}
-
-
 @pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE)
 def test_a_source_line_stays_in_its_comment(words: str, tmp_path: Path) -> None:
     leaf = "leaf A = 1 via c (a: u64) -> (r: u64 = rcx) {{ rcx = a; }} // {}\n"
@@ -220,9 +206,6 @@ def test_a_source_line_that_got_past_the_reader_stays_there_too(
     assert not set(hostile) & set("\x01\x1b\x7f\x85\x0c\u2028\u202e\u2066\r")
     made = assemble(hostile, tmp_path)
     assert [function.name for function in made.functions] == ["a"]
-
-
-NAMES = {**HOSTILE, **REFUSED, "a line end": '\n\t.globl evil\n# 1 "x" ', "quotes": '"\\" evil'}
 
 
 @pytest.mark.parametrize("words", NAMES.values(), ids=NAMES)
