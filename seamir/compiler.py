@@ -246,9 +246,8 @@ def compile(
     prefixes = tuple((debug_prefix_map or {}).items())
     stem = readable_name(program.stem)
     context = EmitContext(plans, chosen, stem, program.main, debug, prefixes, exporting)
-    outputs, rows = {}, outputs_with(asm_style)
-    for kind in all_outputs(kinds, exporting):
-        row = rows[kind]
+    outputs = {}
+    for kind, row in all_outputs(outputs_with(asm_style), kinds, exporting).items():
         tell(f"generating {context.stem}{row.suffix}", 0, 0)
         outputs[kind] = Output(kind, row.suffix, row.make(context))
     return Compilation(program.stem, chosen, plans, outputs, diagnostics, program)
@@ -452,12 +451,11 @@ def _check_known_style(asm_style: str) -> None:
 def _check_style(asm_style: str, emit: Sequence[str], target: Target) -> None:
     """Raises SeamError unless assembly of that style is asked for, and is for the target."""
     _check_known_style(asm_style)
-    if asm_style == DEFAULT_STYLE:
-        return
-    if "asm" not in emit:
+    changed = ASSEMBLY_STYLES[asm_style]
+    if changed and not set(emit) & changed.keys():
         message = f"assembly style `{asm_style}` without assembly among the outputs"
-        raise fail("E0809", message, help="add it: --emit asm, in the API emit=")
-    if ASSEMBLY_STYLES[asm_style].kbuild and not target.kbuild:
+        raise fail("E0809", message, help=f"emit {' or '.join(changed)}")
+    if any(row.kbuild for row in changed.values()) and not target.kbuild:
         message = (
             f"assembly style `{asm_style}` is for Linux's Kbuild, and target {target.name} is not"
         )

@@ -148,16 +148,15 @@ def _kbuild(context: EmitContext) -> bytes:
     return emit_fragment(context.stem, context.main, context.export, shipped=True).encode("utf-8")
 
 
-# For whom the output "asm" is: GNU as, or a tree of Linux.
-ASSEMBLY_STYLES: dict[str, OutputKind] = {
-    "gnu": OutputKind(".s", _assembly),
-    "linux": OutputKind(".S", _linux_assembly, kbuild=True),
-}
-DEFAULT_STYLE = "gnu"
+def _kbuild_of_assembly(context: EmitContext) -> bytes:
+    from seamir.emit.kbuild import emit_fragment
+
+    return emit_fragment(context.stem, context.main, context.export, shipped=False).encode("utf-8")
+
 
 OUTPUTS: dict[str, OutputKind] = {
     "obj": OutputKind(".o", _object),
-    "asm": ASSEMBLY_STYLES[DEFAULT_STYLE],
+    "asm": OutputKind(".s", _assembly),
     "llvm-ir": OutputKind(".ll", _llvm_ir),
     "bitcode": OutputKind(".bc", _bitcode),
     "header": OutputKind(".h", _header),
@@ -168,15 +167,27 @@ OUTPUTS: dict[str, OutputKind] = {
     "kbuild": OutputKind(".kbuild", _kbuild, kbuild=True, brings=("header", "shipped", "exports")),
 }
 
-
-def all_outputs(kinds: Sequence[str], export: Export) -> tuple[str, ...]:
-    """The outputs of these names with those that they bring, each once."""
-    found = [name for kind in kinds for name in (*OUTPUTS[kind].brings, kind)]
-    if export.kind == "none":
-        found = [name for name in found if name != "exports"]
-    return tuple(dict.fromkeys(found))
+# Whom assembly is for, GNU as or a tree of Linux: the outputs that this makes other ones.
+ASSEMBLY_STYLES: dict[str, dict[str, OutputKind]] = {
+    "gnu": {},
+    "linux": {
+        "asm": OutputKind(".S", _linux_assembly, kbuild=True),
+        "kbuild": OutputKind(
+            ".kbuild", _kbuild_of_assembly, kbuild=True, brings=("header", "asm", "exports")
+        ),
+    },
+}
+DEFAULT_STYLE = "gnu"
 
 
 def outputs_with(asm_style: str) -> dict[str, OutputKind]:
     """The outputs, where assembly has that style."""
-    return {**OUTPUTS, "asm": ASSEMBLY_STYLES[asm_style]}
+    return {**OUTPUTS, **ASSEMBLY_STYLES[asm_style]}
+
+
+def all_outputs(
+    rows: Mapping[str, OutputKind], kinds: Sequence[str], export: Export
+) -> dict[str, OutputKind]:
+    """The outputs of these names with those that they bring, each once."""
+    found = [name for kind in kinds for name in (*rows[kind].brings, kind)]
+    return {name: rows[name] for name in found if name != "exports" or export.kind != "none"}
