@@ -55,6 +55,11 @@ class Kernel:
         major, minor = re.split(r"\D", self.release, maxsplit=2)[:2]
         return int(major), int(minor)
 
+    def has(self, option: str) -> bool:
+        """Whether it is configured so, such as "CONFIG_X86_KERNEL_IBT"."""
+        lines = (self.headers / "include" / "config" / "auto.conf").read_text().splitlines()
+        return f"{option}=y" in lines
+
 
 @dataclass(frozen=True)
 class Row:

@@ -1,0 +1,261 @@
+"""Modules with the whole host library, under the builds of real kernels.
+
+All modules of one kind are in one folder, each in a folder of its own there: one make builds them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+from kernel_modules import Built, build_modules
+from kernels import Kernel
+from tools import need, run
+
+import seamir
+from seamir.compiler import Compilation
+
+DAMAGED = "tdh_mng_create"
+RETURN = "jmp\t__x86_return_thunk"
+NAKED = r"'naked' return found in (MITIGATION_)?RETHUNK build"
+NO_INT3 = r"missing int3 after ret"
+NO_ENDBR = r"data relocation to !ENDBR"
+
+# Features that the kernel's checks have nothing to say about.
+SILENT: Mapping[str, tuple[str, ...]] = {
+    "defaults": (),
+    "frame-pointer": ("+frame-pointer",),
+    "no-sls": ("-sls",),  # nothing follows a jump to the return thunk
+    "no-fixup": ("-fixup",),
+}
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A library that objtool must complain of: each message for each function, and nothing else.
+
+    It is compiled with `features`; then `change`, if there is one, is made to the assembly of the
+    function DAMAGED. On a kernel without `option` there is nothing wrong with it.
+    """
+
+    messages: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    change: Callable[[str], str] | None = None
+    option: str = ""
+
+
+def put(text: str) -> Callable[[str], str]:
+    """The change that puts an instruction after the first one."""
+    return lambda body: body.replace("endbr64", f"endbr64\n\t{text}", 1)
+
+
+def swap(old: str, new: str) -> Callable[[str], str]:
+    """The change that puts something in the place of the first `old`."""
+    return lambda body: re.sub(old, new, body, count=1, flags=re.DOTALL)
+
+
+WRONG: Mapping[str, Wrong] = {
+    "no-ibt": Wrong((NO_ENDBR,), features=("-ibt",), option="CONFIG_X86_KERNEL_IBT"),
+    "no-rethunk": Wrong((NAKED,), features=("-rethunk",)),
+    "no-rethunk-no-sls": Wrong((NAKED, NO_INT3), features=("-rethunk", "-sls")),
+    "endbr-dropped": Wrong((NO_ENDBR,), change=swap("endbr64", ""), option="CONFIG_X86_KERNEL_IBT"),
+    "return-in-place": Wrong((NAKED,), change=swap(RETURN, "ret\n\tint3")),
+    "push-alone": Wrong((r"return with modified stack frame",), change=put("pushq %rbx")),
+    "fixup-dropped": Wrong(
+        (r"unreachable instruction",), change=swap(r"\t\.section\t__ex_table.*?\t\.text\n", "")
+    ),
+    "user-access-left-open": Wrong((r"return with UACCESS enabled",), change=put("stac")),
+    "indirect-call": Wrong(
+        (r"indirect call found in (MITIGATION_)?RETPOLINE build",), change=put("call *%rax")
+    ),
+    "last-return-dropped": Wrong(
+        (r"falls through to next function",), change=swap(rf"(.*){RETURN}", r"\1")
+    ),
+}
+
+
+@cache
+def compilation(features: tuple[str, ...] = ()) -> Compilation:
+    """The host library for the kernel."""
+    return seamir.compile(
+        seamir.load("tdx/host.seam"), features=features, emit=("obj", "asm", "header")
+    )
+
+
+SYMBOLS = tuple(plan.symbol for plan in compilation().plans)
+
+
+def write_module(folder: Path, data: bytes, more: Mapping[str, str] | None = None) -> None:
+    """A module named like its folder, of an object of the library and files in C.
+
+    `more` are files beside the main one, which takes every wrapper's address.
+    """
+    sources = {"main": MAIN.format(table=", ".join(SYMBOLS)), **(more or {})}
+    objects = " ".join(f"{stem}.o" for stem in [*sources, "host"])
+    folder.mkdir(parents=True)
+    (folder / "host.o_shipped").write_bytes(data)
+    (folder / "host.h").write_bytes(compilation().outputs["header"].data)
+    (folder / "Kbuild").write_text(KBUILD.format(name=folder.name, objects=objects))
+    for stem, text in sources.items():
+        (folder / f"{stem}.c").write_text(text)
+
+
+KBUILD = """\
+obj-m := {name}.o
+{name}-y := {objects}
+
+quiet_cmd_shipobj = SHIPPED $@
+      cmd_shipobj = cat $< > $@$(cmd_objtool)
+targets += host.o
+$(obj)/host.o: $(src)/host.o_shipped FORCE
+	$(call if_changed,shipobj)
+"""
+MAIN = """\
+#include <linux/module.h>
+#include "host.h"
+
+void *volatile table[] = {{ {table} }};
+
+MODULE_DESCRIPTION("The host library");
+MODULE_LICENSE("GPL");
+"""
+
+
+def build(kernel: Kernel, folder: Path) -> Built:
+    """Builds the modules in the folders of a folder, without its path in them."""
+    names = sorted(path.name for path in folder.iterdir())
+    (folder / "Kbuild").write_text(f"obj-m := {' '.join(f'{name}/' for name in names)}\n")
+    return build_modules(kernel, folder, f"KCFLAGS=-ffile-prefix-map={folder}=.")
+
+
+# -- what builds without a word
+
+
+def write_exports(folder: Path) -> None:
+    """A module that exports every wrapper, and one that uses them."""
+    exports = "".join(f"EXPORT_SYMBOL_GPL({symbol});\n" for symbol in SYMBOLS)
+    source = f'#include <linux/export.h>\n#include "host.h"\n\n{exports}'
+    write_module(folder / "exporting", compilation().outputs["obj"].data, {"exports": source})
+    write_user(folder / "using")
+
+
+def write_user(folder: Path) -> None:
+    """A module that uses every wrapper and has none."""
+    folder.mkdir(parents=True)
+    (folder / "host.h").write_bytes(compilation().outputs["header"].data)
+    (folder / "Kbuild").write_text(f"obj-m := {folder.name}.o\n")
+    (folder / f"{folder.name}.c").write_text(MAIN.format(table=", ".join(SYMBOLS)))
+
+
+@pytest.fixture(scope="session")
+def silent(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Built]:
+    """The folder of all modules that are to be built without a word, and what was said."""
+    folder = tmp_path_factory.mktemp("silent")
+    for name, features in SILENT.items():
+        write_module(folder / name, compilation(features).outputs["obj"].data)
+    write_exports(folder)
+    return folder, build(kernel, folder)
+
+
+def test_the_host_library_builds_without_a_word(silent: tuple[Path, Built]) -> None:
+    folder, built = silent
+    assert (built.complaints, built.status) == ([], 0), built.output
+    names = {*SILENT, "exporting", "using"}
+    assert {path.stem for path in folder.glob("*/*.ko")} == names
+
+
+def test_every_export_has_a_checksum(silent: tuple[Path, Built]) -> None:
+    folder, _ = silent
+    rows = [line.split("\t") for line in (folder / "Module.symvers").read_text().splitlines()]
+    assert sorted(row[1] for row in rows) == sorted(SYMBOLS)
+    assert not [row for row in rows if int(row[0], 16) == 0]
+    assert {row[3] for row in rows} == {"EXPORT_SYMBOL_GPL"}
+
+
+def test_modules_are_the_same_from_another_folder(
+    kernel: Kernel, silent: tuple[Path, Built], tmp_path: Path
+) -> None:
+    folder, _ = silent
+    other = tmp_path / "a" / "longer" / "name"
+    write_exports(other)
+    built = build(kernel, other)
+    assert not built.complaints, built.output
+    for name in ("exporting", "using"):
+        module = Path(name, f"{name}.ko")
+        assert (folder / module).read_bytes() == (other / module).read_bytes(), name
+
+
+def test_modpost_complains_of_what_nobody_exports(kernel: Kernel, tmp_path: Path) -> None:
+    write_user(tmp_path / "using")
+    built = build(kernel, tmp_path)
+    assert built.status != 0
+    assert any(
+        re.search(r'ERROR: modpost: "tdh_\w+" .* undefined!', one) for one in built.complaints
+    )
+
+
+# -- what objtool complains of, which shows that it looked
+
+
+def damaged(change: Callable[[str], str], folder: Path) -> bytes:
+    """The library's object with a change to the assembly of one function."""
+    need("gcc")
+    text = compilation().outputs["asm"].text
+    start = text.index(f"\n{DAMAGED}:")
+    end = text.index(f"\t.size\t{DAMAGED}", start)
+    changed = change(text[start:end])
+    assert changed != text[start:end], "nothing was changed"
+    source, output = folder / "damaged.s", folder / "damaged.o"
+    source.write_text(text[:start] + changed + text[end:])
+    run("gcc", "-c", source, "-o", output)
+    return output.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def complaining(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Built]:
+    """The folder of all modules that objtool must complain of, and what was said."""
+    folder = tmp_path_factory.mktemp("wrong")
+    for name, wrong in WRONG.items():
+        data = compilation(wrong.features).outputs["obj"].data
+        if wrong.change is not None:
+            data = damaged(wrong.change, tmp_path_factory.mktemp("damaged"))
+        write_module(folder / name, data)
+    return folder, build(kernel, folder)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_objtool_complains(name: str, kernel: Kernel, complaining: tuple[Path, Built]) -> None:
+    folder, built = complaining
+    wrong = WRONG[name]
+    lines = [line for line in built.complaints if line.startswith(f"{folder}/{name}/")]
+    if wrong.option and not kernel.has(wrong.option):
+        assert not lines
+        return
+    expected = {DAMAGED} if wrong.change is not None else set(SYMBOLS)
+    # Since 6.4 it says the first thing of a function only.
+    messages = wrong.messages if kernel.version < (6, 4) else wrong.messages[:1]
+    for message in messages:
+        assert named_in(line for line in lines if is_of(line, [message])) == expected, built.output
+    assert not [line for line in lines if not is_of(line, messages)]
+
+
+def test_objtool_complains_of_nothing_else(complaining: tuple[Path, Built]) -> None:
+    folder, built = complaining
+    folders = tuple(f"{folder}/{name}/" for name in WRONG)
+    assert not [line for line in built.complaints if not line.startswith(folders)]
+    assert built.status == 0, built.output
+
+
+def is_of(line: str, messages: Iterable[str]) -> bool:
+    """Whether a line is objtool's and has one of the messages."""
+    return any(re.search(rf": warning: objtool: .*{message}", line) for message in messages)
+
+
+def named_in(lines: Iterable[str]) -> set[str]:
+    """The wrapper that each line speaks of: the first, for it may name the one that follows."""
+    words = ([word for word in re.findall(r"\w+", line) if word in SYMBOLS] for line in lines)
+    return {found[0] for found in words if found}
