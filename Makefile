@@ -1,5 +1,6 @@
 # make run   sets up a virtual environment, compiles the whole library and lists it
-# make test  sets it up and runs all tests
+# make test  sets it up and runs all tests but those with real kernels
+# make test-system  installs what they need (Debian, Ubuntu), fetches kernels and runs those
 # make docs  writes the reference of the library's leaves into docs/leaves
 # make verify-all  proves everything and tries the prover, and writes the tables of docs/verification.md
 # Needs Python 3.11 or newer, and for the tests a C compiler. Another Python and some of the tests:
@@ -17,7 +18,7 @@ LIBRARY := $(addprefix tdx/,host.seam guest.seam seamldr.seam tdvmcall.seam resu
 # The library's files that describe leaves or wrappers of leaves.
 PAGES := $(shell grep -lE '^(leaf|wrapper) ' seamir/leaves/tdx/*.seam | sed 's|seamir/leaves/||')
 
-.PHONY: run test lint types bench docs verify-all clean
+.PHONY: run test test-system lint types bench docs verify-all clean
 
 run: $(STAMP)
 	$(BIN)/seamir compile $(LIBRARY) -o build --emit obj,asm,header,manifest
@@ -28,6 +29,11 @@ run: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto $(TESTS)
+
+test-system: $(STAMP)
+	tests/kernel/install
+	$(BIN)/python tests/kernels.py
+	$(BIN)/python -m pytest tests/kernel
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

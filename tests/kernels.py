@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CACHE = Path(os.environ.get("SEAMIR_KERNELS") or ROOT / "build" / "kernels")
+CACHE = Path(os.environ.get("SEAMIR_KERNELS") or ROOT / "build" / "kernels").absolute()
 TIME_LIMIT = 600  # seconds for one command; a guard only
 
 # What is needed of the packages that a metapackage leads to: Debian's common headers, the programs
