@@ -17,8 +17,8 @@ from seamir.golden.texts import KEPT
 
 FOLDER = Path(__file__).parent / "golden"
 _LOAD = ("leaves", "conduits", "allow_calls", "allow_instructions")
-_COMPILE = ("features", "deliver", "symbol_prefix", "export")
-_OPTIONS = frozenset((*_LOAD, *_COMPILE, "targets", "kernel_assembly"))
+_COMPILE = ("features", "deliver", "symbol_prefix")
+_OPTIONS = frozenset((*_LOAD, *_COMPILE, "export", "targets", "kernel_assembly"))
 
 
 def case_names() -> list[str]:
@@ -46,17 +46,16 @@ def compile_case(
     emit: tuple[str, ...] = ("obj", "header", "manifest", "docs"),
     debug: bool = True,
     asm_style: str = "gnu",
+    export: str = "gpl",
 ) -> seamir.Compilation:
     """A case compiled with its options."""
     options = options_of(name)
-    emit = (*emit, "kbuild") if "export" in options else emit
     program = seamir.load(
         FOLDER / name / "input.seam", **{key: options[key] for key in _LOAD if key in options}
     )
     chosen = {key: options[key] for key in _COMPILE if key in options}
-    return seamir.compile(
-        program, target=target, emit=emit, debug=debug, asm_style=asm_style, **chosen
-    )
+    chosen |= {"asm_style": asm_style, "export": export}
+    return seamir.compile(program, target=target, emit=emit, debug=debug, **chosen)
 
 
 def expected_files(name: str) -> dict[str, str]:
@@ -68,9 +67,9 @@ def expected_files(name: str) -> dict[str, str]:
         "expected.json": KEPT["manifest"].text(main),
         "expected.md": KEPT["docs"].text(main),
     }
-    if "export" in options_of(name):
+    if export := options_of(name).get("export"):
+        made = compile_case(name, emit=("kbuild",), export=export).outputs
         kinds = {"expected.kbuild": "kbuild", "expected_exports.c": "exports"}
-        made = main.outputs
         files |= {file: made[kind].text for file, kind in kinds.items() if kind in made}
     if options_of(name).get("kernel_assembly"):
         made = compile_case(name, emit=("asm",), asm_style="linux").outputs

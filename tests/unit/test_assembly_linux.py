@@ -317,7 +317,7 @@ WRONG = {
     "no assembly": (
         {"asm_style": "linux", "emit": ("obj", "header")},
         "assembly style `linux` without assembly among the outputs",
-        "add it: --emit asm, in the API emit=",
+        "emit asm or kbuild",
     ),
     "no kernel": (
         {"asm_style": "linux", "target": "uefi"},

@@ -40,6 +40,18 @@ def test_what_it_brings() -> None:
     assert outputs["shipped"].data == made(emit=["obj"]).outputs["obj"].data
 
 
+def test_what_it_brings_for_a_kernel_tree() -> None:
+    outputs = made(asm_style="linux").outputs
+    assert {kind: output.suffix for kind, output in outputs.items()} == {
+        "header": ".h",
+        "asm": ".S",
+        "exports": "_exports.c",
+        "kbuild": ".kbuild",
+    }
+    assert outputs["kbuild"].text.endswith("\nleaves-objs := leaves.o leaves_exports.o\n")
+    assert outputs["asm"].data == made(asm_style="linux", emit="asm").outputs["asm"].data
+
+
 @pytest.mark.parametrize(
     ("emit", "export", "kinds"),
     [
