@@ -3,7 +3,7 @@
 `options.json` of a case has the options that its input needs: `leaves`, `conduits`, `allow_calls`,
 `allow_instructions` of seamir.load, `features`, `deliver`, `symbol_prefix` of seamir.compile, and
 `targets`, the targets whose listings are kept (linux-kernel alone if it says nothing); what there
-is once is made for the first of them. With `export`, what Kbuild needs is kept too, with
+is once is made for the first of them. What Kbuild needs is kept for each of `exports`, and with
 `kernel_assembly` assembly for a tree of Linux.
 """
 
@@ -18,7 +18,7 @@ from seamir.golden.texts import KEPT
 FOLDER = Path(__file__).parent / "golden"
 _LOAD = ("leaves", "conduits", "allow_calls", "allow_instructions")
 _COMPILE = ("features", "deliver", "symbol_prefix")
-_OPTIONS = frozenset((*_LOAD, *_COMPILE, "export", "targets", "kernel_assembly"))
+_OPTIONS = frozenset((*_LOAD, *_COMPILE, "exports", "targets", "kernel_assembly"))
 
 
 def case_names() -> list[str]:
@@ -67,9 +67,10 @@ def expected_files(name: str) -> dict[str, str]:
         "expected.json": KEPT["manifest"].text(main),
         "expected.md": KEPT["docs"].text(main),
     }
-    if export := options_of(name).get("export"):
+    for export in options_of(name).get("exports", ()):
         made = compile_case(name, emit=("kbuild",), export=export).outputs
-        kinds = {"expected.kbuild": "kbuild", "expected_exports.c": "exports"}
+        way = export.partition(":")[0]
+        kinds = {f"{way}.kbuild": "kbuild", f"{way}_exports.c": "exports"}
         files |= {file: made[kind].text for file, kind in kinds.items() if kind in made}
     if options_of(name).get("kernel_assembly"):
         made = compile_case(name, emit=("asm",), asm_style="linux").outputs

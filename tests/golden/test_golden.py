@@ -11,8 +11,10 @@ from tools import need, run
 
 from seamir.golden.files import compare, write_changed
 
-KEPT = ("plan.txt", "expected.h", "expected.json", "expected.md", "warnings.txt")
-KEPT_FOR_KBUILD = ("expected.kbuild", "expected_exports.c", "expected.S")
+KEPT = (
+    *("plan.txt", "expected.h", "expected.json", "expected.md", "expected.S", "warnings.txt"),
+    *("*.lst", "*.kbuild", "*_exports.c"),
+)
 
 
 @pytest.mark.parametrize("name", case_names())
@@ -31,8 +33,8 @@ def test_golden(name: str, seamir_update_golden: bool) -> None:
 
 def stale(folder: Path, made: dict[str, str]) -> list[Path]:
     """Files of a case that nothing makes."""
-    kept = [*folder.glob("*.lst"), *(folder / file for file in (*KEPT, *KEPT_FOR_KBUILD))]
-    return [path for path in kept if path.name not in made and path.exists()]
+    kept = [path for pattern in KEPT for path in folder.glob(pattern)]
+    return [path for path in kept if path.name not in made]
 
 
 def update(folder: Path, made: dict[str, str]) -> None:

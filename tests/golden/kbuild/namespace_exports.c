@@ -19,5 +19,5 @@
 #define SEAMIR_EXPORT(function)	EXPORT_SYMBOL_NS_GPL(function, SEAMIR_TDX)
 #endif
 
-SEAMIR_EXPORT(export_read);
-SEAMIR_EXPORT(export_last);
+SEAMIR_EXPORT(my_export_read);
+SEAMIR_EXPORT(my_export_last);

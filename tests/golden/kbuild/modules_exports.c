@@ -17,5 +17,5 @@
 #endif
 #define SEAMIR_EXPORT(function)	EXPORT_SYMBOL_FOR_MODULES(function, "kvm-intel,tdx-*")
 
-SEAMIR_EXPORT(export_read);
-SEAMIR_EXPORT(export_last);
+SEAMIR_EXPORT(my_export_read);
+SEAMIR_EXPORT(my_export_last);
