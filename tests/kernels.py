@@ -219,7 +219,7 @@ def _relocate(tree: Path) -> None:
 
 
 def _run(*command: str, cwd: Path | None = None) -> str:
-    """What a command prints; raises `Unavailable` with what it says if it fails."""
+    """What a command prints; raises `Unavailable` with the first error that it reports."""
     try:
         done = subprocess.run(
             command,
@@ -233,7 +233,8 @@ def _run(*command: str, cwd: Path | None = None) -> str:
     except FileNotFoundError:
         raise Unavailable(f"not installed: {command[0]}") from None
     if done.returncode != 0:
-        said = " ".join(done.stderr.split()) or f"status {done.returncode}"
+        lines = [line for line in done.stderr.splitlines() if line.startswith(("E: ", "dpkg"))]
+        said = lines[0] if lines else f"status {done.returncode}"
         raise Unavailable(f"{' '.join(command[:2])}: {said}")
     return done.stdout
 
@@ -263,7 +264,7 @@ def _fetch_and_say(row: Row) -> bool:
     except Unavailable as reason:
         old = unpacked(row)
         if old is None:
-            print(f"SKIPPED: kernel {row.name}: {reason}")
+            print(f"SKIPPED: kernel {row.name}: {reason} (`apt-get update` may help)")
             return False
         print(f"kept the kernel that is there, since {reason}")
         kernel = old
