@@ -80,45 +80,32 @@ WRONG: Mapping[str, Wrong] = {
 
 @cache
 def compilation(features: tuple[str, ...] = ()) -> Compilation:
-    """The host library for the kernel."""
+    """The host library for a module that keeps it for itself; and as text, to damage it."""
     return seamir.compile(
-        seamir.load("tdx/host.seam"), features=features, emit=("obj", "asm", "header")
+        seamir.load("tdx/host.seam"), features=features, emit=("kbuild", "asm"), export="none"
     )
 
 
-SYMBOLS = tuple(plan.symbol for plan in compilation().plans)
+SYMBOLS = compilation().symbols
 
 
-def write_module(folder: Path, data: bytes, more: Mapping[str, str] | None = None) -> None:
-    """A module named like its folder, of an object of the library and files in C.
-
-    `more` are files beside the main one, which takes every wrapper's address.
-    """
-    sources = {"main": MAIN.format(table=", ".join(SYMBOLS)), **(more or {})}
-    objects = " ".join(f"{stem}.o" for stem in [*sources, "host"])
-    folder.mkdir(parents=True)
-    (folder / "host.o_shipped").write_bytes(data)
-    (folder / "host.h").write_bytes(compilation().outputs["header"].data)
-    (folder / "Kbuild").write_text(KBUILD.format(name=folder.name, objects=objects))
-    for stem, text in sources.items():
-        (folder / f"{stem}.c").write_text(text)
+def write_module(folder: Path, made: Compilation) -> None:
+    """A module named like its folder, which takes every wrapper's address."""
+    made.write(folder)
+    (folder / "main.c").write_text(MAIN)
+    (folder / "Kbuild").write_text(KBUILD.format(name=folder.name))
 
 
 KBUILD = """\
+include $(src)/host.kbuild
 obj-m := {name}.o
-{name}-y := {objects}
-
-quiet_cmd_shipobj = SHIPPED $@
-      cmd_shipobj = cat $< > $@$(cmd_objtool)
-targets += host.o
-$(obj)/host.o: $(src)/host.o_shipped FORCE
-	$(call if_changed,shipobj)
+{name}-y := main.o $(host-objs)
 """
-MAIN = """\
+MAIN = f"""\
 #include <linux/module.h>
 #include "host.h"
 
-void *volatile table[] = {{ {table} }};
+void *volatile table[] = {{ {", ".join(SYMBOLS)} }};
 
 MODULE_DESCRIPTION("The host library");
 MODULE_LICENSE("GPL");
@@ -129,26 +116,30 @@ def build(kernel: Kernel, folder: Path) -> Built:
     """Builds the modules in the folders of a folder, without its path in them."""
     names = sorted(path.name for path in folder.iterdir())
     (folder / "Kbuild").write_text(f"obj-m := {' '.join(f'{name}/' for name in names)}\n")
-    return build_modules(kernel, folder, f"KCFLAGS=-ffile-prefix-map={folder}=.")
+    no_path = f"-ffile-prefix-map={folder}=."
+    return build_modules(kernel, folder, f"KCFLAGS={no_path}", f"KAFLAGS={no_path}")
 
 
 # -- what builds without a word
 
 
-def write_exports(folder: Path) -> None:
-    """A module that exports every wrapper, and one that uses them."""
-    exports = "".join(f"EXPORT_SYMBOL_GPL({symbol});\n" for symbol in SYMBOLS)
-    source = f'#include <linux/export.h>\n#include "host.h"\n\n{exports}'
-    write_module(folder / "exporting", compilation().outputs["obj"].data, {"exports": source})
+def write_adopted(folder: Path) -> None:
+    """Modules as users write them: one that exports, one of assembly, and a user of the first."""
+    program = seamir.load("tdx/host.seam")
+    write_module(folder / "exporting", seamir.compile(program, emit=("kbuild",)))
+    assembly = seamir.compile(program, emit=("kbuild",), asm_style="linux", export="none")
+    write_module(folder / "assembled", assembly)
     write_user(folder / "using")
+
+
+ADOPTED = ("assembled", "exporting", "using")
 
 
 def write_user(folder: Path) -> None:
     """A module that uses every wrapper and has none."""
-    folder.mkdir(parents=True)
-    (folder / "host.h").write_bytes(compilation().outputs["header"].data)
-    (folder / "Kbuild").write_text(f"obj-m := {folder.name}.o\n")
-    (folder / f"{folder.name}.c").write_text(MAIN.format(table=", ".join(SYMBOLS)))
+    seamir.compile(seamir.load("tdx/host.seam"), emit=("header",)).write(folder)
+    (folder / "main.c").write_text(MAIN)
+    (folder / "Kbuild").write_text(f"obj-m := {folder.name}.o\n{folder.name}-y := main.o\n")
 
 
 @pytest.fixture(scope="session")
@@ -156,16 +147,15 @@ def silent(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     """The folder of all modules that are to be built without a word, and what was said."""
     folder = tmp_path_factory.mktemp("silent")
     for name, features in SILENT.items():
-        write_module(folder / name, compilation(features).outputs["obj"].data)
-    write_exports(folder)
+        write_module(folder / name, compilation(features))
+    write_adopted(folder)
     return folder, build(kernel, folder)
 
 
 def test_the_host_library_builds_without_a_word(silent: tuple[Path, Built]) -> None:
     folder, built = silent
     assert (built.complaints, built.status) == ([], 0), built.output
-    names = {*SILENT, "exporting", "using"}
-    assert {path.stem for path in folder.glob("*/*.ko")} == names
+    assert {path.stem for path in folder.glob("*/*.ko")} == {*SILENT, *ADOPTED}
 
 
 def test_every_export_has_a_checksum(silent: tuple[Path, Built]) -> None:
@@ -181,10 +171,10 @@ def test_modules_are_the_same_from_another_folder(
 ) -> None:
     folder, _ = silent
     other = tmp_path / "a" / "longer" / "name"
-    write_exports(other)
+    write_adopted(other)
     built = build(kernel, other)
     assert not built.complaints, built.output
-    for name in ("exporting", "using"):
+    for name in ADOPTED:
         module = Path(name, f"{name}.ko")
         assert (folder / module).read_bytes() == (other / module).read_bytes(), name
 
@@ -201,18 +191,17 @@ def test_modpost_complains_of_what_nobody_exports(kernel: Kernel, tmp_path: Path
 # -- what objtool complains of, which shows that it looked
 
 
-def damaged(change: Callable[[str], str], folder: Path) -> bytes:
-    """The library's object with a change to the assembly of one function."""
+def damage(folder: Path, change: Callable[[str], str]) -> None:
+    """Puts an object with a change to the assembly of one function into a module's folder."""
     need("gcc")
     text = compilation().outputs["asm"].text
     start = text.index(f"\n{DAMAGED}:")
     end = text.index(f"\t.size\t{DAMAGED}", start)
     changed = change(text[start:end])
     assert changed != text[start:end], "nothing was changed"
-    source, output = folder / "damaged.s", folder / "damaged.o"
+    source = folder / "damaged.s"
     source.write_text(text[:start] + changed + text[end:])
-    run("gcc", "-c", source, "-o", output)
-    return output.read_bytes()
+    run("gcc", "-c", source, "-o", folder / "host.o_shipped")
 
 
 @pytest.fixture(scope="session")
@@ -220,10 +209,9 @@ def complaining(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> tup
     """The folder of all modules that objtool must complain of, and what was said."""
     folder = tmp_path_factory.mktemp("wrong")
     for name, wrong in WRONG.items():
-        data = compilation(wrong.features).outputs["obj"].data
+        write_module(folder / name, compilation(wrong.features))
         if wrong.change is not None:
-            data = damaged(wrong.change, tmp_path_factory.mktemp("damaged"))
-        write_module(folder / name, data)
+            damage(folder / name, wrong.change)
     return folder, build(kernel, folder)
 
 
