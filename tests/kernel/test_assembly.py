@@ -24,6 +24,9 @@ OPTIONS = {
     "rethunk": ("CONFIG_MITIGATION_RETHUNK", "CONFIG_RETHUNK"),
     "sls": ("CONFIG_MITIGATION_SLS", "CONFIG_SLS"),
 }
+# What begins a function in another way. No pointers to these, for which objtool wants ENDBR.
+SMALL = "tdx/seamldr.seam"
+BEGINNINGS = {"called": ("-ibt",), "typed": ("+kcfi",), "typed_called": ("-ibt", "+kcfi")}
 # Taking a function's address makes objtool look for ENDBR.
 MAIN = """\
 #include <linux/module.h>

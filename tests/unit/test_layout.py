@@ -52,8 +52,8 @@ ALLOWED = {
     "cli_command": "diagnostics terminal cli_help",
     "cli_verify": "diagnostics compiler completion cli_command cli_options proving terminal "
     "progress",
-    "cli": "diagnostics exports syntax targets version ir llvm compiler completion cli_command "
-    "cli_options cli_verify listing explain run terminal progress",
+    "cli": "diagnostics exports outputs syntax targets version ir llvm compiler completion "
+    "cli_command cli_options cli_verify listing explain run terminal progress",
     "__main__": "cli",
 }
 
