@@ -24,10 +24,9 @@ OPTIONS = {
     "rethunk": ("CONFIG_MITIGATION_RETHUNK", "CONFIG_RETHUNK"),
     "sls": ("CONFIG_MITIGATION_SLS", "CONFIG_SLS"),
 }
-# What begins a function in another way. No pointers to these, for which objtool wants ENDBR.
+# What makes functions begin in other ways. They are called by name: objtool wants ENDBR of others.
+BEGINNINGS = {"called": ("-ibt",)}
 SMALL = "tdx/seamldr.seam"
-BEGINNINGS = {"called": ("-ibt",), "typed": ("+kcfi",), "typed_called": ("-ibt", "+kcfi")}
-# Taking a function's address makes objtool look for ENDBR.
 MAIN = """\
 #include <linux/module.h>
 #include "{stem}.h"
@@ -41,8 +40,8 @@ MODULE_DESCRIPTION("{stem}, assembled");
 MODULE_LICENSE("GPL");
 """
 KBUILD = """\
-obj-m := {stem}_assembled.o
-{stem}_assembled-y := main.o {stem}.o
+obj-m := {module}_assembled.o
+{module}_assembled-y := main.o {stem}.o
 """
 
 
@@ -55,25 +54,29 @@ def compiled(name: str, features: tuple[str, ...] = ()) -> seamir.Compilation:
 
 
 def write_module(folder: Path, result: seamir.Compilation) -> None:
-    """A module of the assembly, as it is, and a main file that takes the functions' addresses."""
+    """A module named after its folder, of the assembly as it is and a main file.
+
+    That one takes the functions' addresses, unless they begin without ENDBR.
+    """
     folder.mkdir(parents=True)
     for kind in ("asm", "header"):
         output = result.outputs[kind]
         (folder / f"{result.stem}{output.suffix}").write_bytes(output.data)
-    main = MAIN.format(stem=result.stem, table=", ".join(result.symbols))
+    pointers = result.symbols if "ibt" in result.target.features else ()
+    main = MAIN.format(stem=result.stem, table=", ".join(pointers))
     (folder / "main.c").write_text(main)
-    (folder / "Kbuild").write_text(KBUILD.format(stem=result.stem))
+    (folder / "Kbuild").write_text(KBUILD.format(module=folder.name, stem=result.stem))
 
 
 @pytest.fixture(scope="module")
 def built(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Built]:
-    """The folder with a folder for each module, by its stem, and what its build said."""
+    """The folder with a folder for each module, and what its build said."""
     folder = tmp_path_factory.mktemp("modules")
-    results = [compiled(name) for name in LIBRARY]
-    for result in results:
-        write_module(folder / result.stem, result)
-    names = " ".join(f"{result.stem}/" for result in results)
-    (folder / "Kbuild").write_text(f"obj-m := {names}\n")
+    modules = {Path(name).stem: compiled(name) for name in LIBRARY}
+    modules |= {name: compiled(SMALL, features) for name, features in BEGINNINGS.items()}
+    for name, result in modules.items():
+        write_module(folder / name, result)
+    (folder / "Kbuild").write_text(f"obj-m := {' '.join(f'{name}/' for name in modules)}\n")
     return folder, build_modules(kernel, folder)
 
 
@@ -113,3 +116,13 @@ def test_kbuild_makes_the_instructions_of_the_object(
     made = read_object((folder / result.stem / f"{result.stem}.o").read_bytes())
     assert facts(made) == facts(result.object_file)
     assert set(facts(made)) == set(result.symbols)
+
+
+@pytest.mark.parametrize(("name", "features"), BEGINNINGS.items(), ids=BEGINNINGS)
+def test_functions_that_begin_in_other_ways(
+    name: str, features: tuple[str, ...], kernel: Kernel, built: tuple[Path, Built]
+) -> None:
+    folder, _ = built
+    result = compiled(SMALL, (*features, *as_configured(kernel)))
+    made = read_object((folder / name / f"{result.stem}.o").read_bytes())
+    assert facts(made) == facts(result.object_file)
