@@ -18,7 +18,7 @@ LIBRARY := $(addprefix tdx/,host.seam guest.seam seamldr.seam tdvmcall.seam resu
 # The library's files that describe leaves or wrappers of leaves.
 PAGES := $(shell grep -lE '^(leaf|wrapper) ' seamir/leaves/tdx/*.seam | sed 's|seamir/leaves/||')
 
-.PHONY: run test test-system lint types bench docs verify-all clean
+.PHONY: run test test-system run-kernel-module kernels lint types bench docs verify-all clean
 
 run: $(STAMP)
 	$(BIN)/seamir compile $(LIBRARY) -o build --emit obj,asm,header,manifest
@@ -30,10 +30,16 @@ run: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto $(TESTS)
 
-test-system: $(STAMP)
+test-system: kernels
+	$(BIN)/python -m pytest tests/kernel
+
+# What examples/kernel-module/README.md shows.
+run-kernel-module: kernels
+	$(BIN)/python tests/kernel_example.py
+
+kernels: $(STAMP)
 	tests/kernel/install
 	$(BIN)/python tests/kernels.py
-	$(BIN)/python -m pytest tests/kernel
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
