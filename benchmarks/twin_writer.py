@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from seamir.emit.c_names import c_type, declare
 from seamir.emit.header import declare_argument
-from seamir.emit.header_types import result_tag
 from seamir.ir.leaf import (
     ArgumentKind,
     Bits,
@@ -103,7 +102,7 @@ class Twin:
         plan = self.plan
         head = f"u64 {plan.symbol}"
         if plan.returns is Returns.STATUS_AND_VALUE:
-            head = f"struct {result_tag(plan)} {plan.symbol}"
+            head = f"struct {plan.result_tag} {plan.symbol}"
         elif plan.returns is Returns.VALUE:
             head = declare(c_type(plan.deliveries[0].type), plan.symbol)
         elif plan.returns in (Returns.NO_STATUS, Returns.NOTHING):
@@ -294,7 +293,7 @@ class Twin:
         if returns in (Returns.STATUS_AND_VALUE, Returns.VALUE):
             value = f"({c_type(self.plan.deliveries[0].type)})({value})"
         if returns is Returns.STATUS_AND_VALUE:
-            self._line(f"return (struct {result_tag(self.plan)}){{ {status}, {value} }};")
+            self._line(f"return (struct {self.plan.result_tag}){{ {status}, {value} }};")
         elif returns is Returns.STATUS:
             self._line(f"return {status};")
         elif returns is Returns.VALUE:

@@ -21,8 +21,9 @@ class Target:
     "elf" or "coff". `stack_alignment` (bytes) is what RSP is a multiple of before a call.
     `fixup_section` holds the table that maps a faulting instruction to its fault edge: rows of
     three 32-bit words, instruction and edge relative to the word, and a type (`fixup_type`, in
-    Linux EX_TYPE_FAULT of asm/extable_fixup_types.h, which puts the vector into RAX). `features`
-    are the names of FEATURES that are on; `fixed` are those that stay as they are, each with the
+    Linux EX_TYPE_FAULT of asm/extable_fixup_types.h, which puts the vector into RAX). `c_word` is
+    the C integer of 64 bits that u64 and s64 are made of: "long" or "long long". `features` are
+    the names of FEATURES that are on; `fixed` are those that stay as they are, each with the
     reason. `kbuild`: what is emitted can be built by Linux's Kbuild.
     """
 
@@ -35,6 +36,7 @@ class Target:
     noinstr_section: str
     fixup_section: str
     fixup_type: int
+    c_word: str
     features: frozenset[str]
     fixed: tuple[tuple[str, str], ...] = ()
     kbuild: bool = False
@@ -43,6 +45,13 @@ class Target:
     def code_model(self) -> str:
         """Where code lies, as LLVM calls it: "kernel" is the top 2 GiB, "small" the lowest."""
         return "kernel" if "kernel-model" in self.features else "small"
+
+    @property
+    def padding(self) -> int:
+        """Bytes of NOPs directly before each function: a type id before them takes 5 of the 16."""
+        if "patchable-prefix" not in self.features:
+            return 0
+        return _PREFIX_BYTES - _TYPE_ID_BYTES if "kcfi" in self.features else _PREFIX_BYTES
 
     @property
     def relocation_model(self) -> str:
@@ -59,9 +68,15 @@ FEATURES: dict[str, str] = {
     "simd": "the compiler may use SSE and x87 registers",
     "redzone": "the 128 bytes below RSP may be used",
     "frame-pointer": "functions keep a frame pointer in RBP",
+    "kcfi": "a type id before functions, which indirect calls check (clang -fsanitize=kcfi)",
+    "kcfi-normalize": "type ids by the widths of integers, not their C types (kernels with Rust)",
+    "patchable-prefix": "16 bytes before functions to be patched, a type id among them",
     "kernel-model": "code is linked into the top 2 GiB of addresses (code model kernel)",
 }
 
+# What a kernel patches before a function, which keeps the function aligned, and what of it
+# `mov eax, ID` takes: CONFIG_FUNCTION_ALIGNMENT and CONFIG_FUNCTION_PADDING_CFI of Linux.
+_PREFIX_BYTES, _TYPE_ID_BYTES = 16, 5
 # A C identifier, so that the linker defines __start_ and __stop_ symbols for it.
 _OWN_FIXUP_SECTION = "seamir_ex_table"
 _FIXUP_TYPE = 2
@@ -79,6 +94,7 @@ TARGETS: dict[str, Target] = {
             noinstr_section=".noinstr.text",
             fixup_section="__ex_table",
             fixup_type=_FIXUP_TYPE,
+            c_word="long long",  # asm-generic/int-ll64.h
             features=frozenset({"ibt", "rethunk", "sls", "fixup", "kernel-model"}),
             kbuild=True,
         ),
@@ -92,6 +108,7 @@ TARGETS: dict[str, Target] = {
             noinstr_section=".text",
             fixup_section=_OWN_FIXUP_SECTION,
             fixup_type=_FIXUP_TYPE,
+            c_word="long",
             features=frozenset({"fixup", "simd", "redzone"}),
         ),
         Target(
@@ -104,6 +121,7 @@ TARGETS: dict[str, Target] = {
             noinstr_section=".text",
             fixup_section=_OWN_FIXUP_SECTION,
             fixup_type=_FIXUP_TYPE,
+            c_word="long",
             features=frozenset(),
         ),
         Target(
@@ -116,10 +134,14 @@ TARGETS: dict[str, Target] = {
             noinstr_section=".text",
             fixup_section=_OWN_FIXUP_SECTION,
             fixup_type=_FIXUP_TYPE,
+            c_word="long long",
             features=frozenset({"simd"}),
             fixed=(
                 ("fixup", "nothing in UEFI reads a fault table"),
+                ("kcfi", "no caller in UEFI checks a type id"),
+                ("kcfi-normalize", "no caller in UEFI checks a type id"),
                 ("kernel-model", "COFF has the small code model only"),
+                ("patchable-prefix", "nothing in UEFI patches functions"),
                 ("redzone", "Microsoft x64 has no red zone"),
                 ("rethunk", "there is no __x86_return_thunk"),
                 ("simd", "functions preserve XMM6 to XMM15"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 
 from seamir.emit.assembly_lines import (
     FILE,
@@ -32,6 +33,7 @@ _DROPPED = re.compile(
 )
 _TEMPORARY = re.compile(r"\.L(?:tmp|func_end)\d+")
 _COFF_SYMBOL = re.compile(r"(\t\.def\t[^\n]+;)\n(\t\.scl\t\d+;)\n(\t\.type\t\d+;)\n(\t\.endef)")
+_TYPE = "\t.type\t{},@function"  # what stands before a function and the bytes in front of it
 _RULE = "#" + "-" * 78
 
 
@@ -46,8 +48,8 @@ def annotate(
     `prefixes` map the names of files in the line table, see `mapped_name`; comments keep them.
     """
     text = _COFF_SYMBOL.sub(r"\1\2\3\4", text)  # on one line, as compilers for COFF have it
-    lines = _begin_at_bytes(read_lines(text, plans, "# {}"))
-    annotator = _Annotator(lines, plans, prefixes)
+    lines = _join_padding(_begin_at_bytes(read_lines(text, plans, "# {}")))
+    annotator = _Annotator(lines, plans, target, prefixes)
     body = [result for line in lines for result in annotator.line(line)]
     return "\n".join(_squeeze([*_beginning(lines, target), *body])) + "\n"
 
@@ -64,9 +66,16 @@ def _beginning(lines: Sequence[str], target: Target) -> list[str]:
 
 class _Annotator:
     def __init__(
-        self, lines: Sequence[str], plans: Sequence[Plan], prefixes: Sequence[tuple[str, str]]
+        self,
+        lines: Sequence[str],
+        plans: Sequence[Plan],
+        target: Target,
+        prefixes: Sequence[tuple[str, str]],
     ) -> None:
-        self._plans = {plan.symbol: plan for plan in plans}
+        self._symbols = {plan.symbol for plan in plans}
+        has_prefix = "kcfi" in target.features or target.padding > 0
+        begins = _TYPE if has_prefix else "{}:"
+        self._beginnings = {begins.format(plan.symbol): plan for plan in plans}
         self._source_lines = SourceLines(lines, plans, prefixes)
         self._used = {
             name for line in lines for name in _TEMPORARY.findall(line) if line != f"{name}:"
@@ -80,14 +89,23 @@ class _Annotator:
             return []
         if location:
             return [*self._comment(location), line.partition(" is_stmt")[0]]
-        if label and label.group(1) in self._plans:
+        title = self._heading(line)
+        if label and label.group(1) in self._symbols:
             self._source_lines.begin_function()
             self._in_function = True
-            words = heading(self._plans[label.group(1)])
-            return [_RULE, *(f"# {text}".rstrip() for text in words), _RULE, line]
+            return [*title, line]
+        if title:
+            return [line, *title]
         if line.startswith("\t.size\t"):
             self._in_function = False
         return [in_hexadecimal(line)]
+
+    def _heading(self, line: str) -> list[str]:
+        """What is said of the function that begins at a line, if one does."""
+        if line not in self._beginnings:
+            return []
+        words = heading(self._beginnings[line])
+        return [_RULE, *(f"# {text}".rstrip() for text in words), _RULE]
 
     def _comment(self, location: re.Match[str]) -> list[str]:
         found = self._source_lines.next(location)
@@ -122,6 +140,15 @@ def _begin_at_bytes(lines: Sequence[str]) -> list[str]:
         elif re.match(r"\t[a-z]", line):
             waiting = None
         result.append(line)
+    return result
+
+
+def _join_padding(lines: Sequence[str]) -> list[str]:
+    """Runs of NOPs, which stand in front of functions only, on one line."""
+    result: list[str] = []
+    for is_padding, run in groupby(lines, key=lambda line: line == "\tnop"):
+        count = len(same := list(run))
+        result += [f"\t.skip\t{count}, 0x90"] if is_padding and count > 1 else same
     return result
 
 

@@ -40,7 +40,6 @@ from seamir.emit.header_types import (
     accessors,
     assumptions,
     described_types,
-    result_tag,
     structures,
     typedefs,
     visible_types,
@@ -189,7 +188,7 @@ def declaration(plan: Plan, target: Target) -> list[str]:
     name = plan.symbol if specifier is None else f"{specifier.macro} {plan.symbol}"
     head, tail = f"u64 {name}", ";"
     if plan.returns is Returns.STATUS_AND_VALUE:
-        head = f"struct {result_tag(plan)} {name}"
+        head = f"struct {plan.result_tag} {name}"
     elif plan.returns is Returns.VALUE:
         head = declare(c_type(plan.returned.type), name)
     elif plan.returns is Returns.NO_STATUS:

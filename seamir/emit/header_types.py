@@ -51,11 +51,6 @@ def _types_of(plan: Plan) -> Iterator[Type]:
         yield from (delivery.type for delivery in plan.deliveries)
 
 
-def result_tag(plan: Plan) -> str:
-    """The tag of the structure that a function with a register-delivered output returns."""
-    return f"{plan.symbol}_result"
-
-
 # -- typedefs
 
 
@@ -183,7 +178,7 @@ def _output_doc(plan: Plan, group: Sequence[Delivery]) -> str:
 
 
 def _result(plan: Plan, names: Names) -> list[str]:
-    tag = result_tag(plan)
+    tag = plan.result_tag
     names.take(tag, Kind.TAG, f"the structure that {plan.symbol} returns", plan.span)
     delivery = plan.returned
     value = f"{plain(delivery.name)}, {_output_doc(plan, [delivery])}"

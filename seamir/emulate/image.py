@@ -21,6 +21,8 @@ RETURN_THUNK = "__x86_return_thunk"
 UD2 = b"\x0f\x0b"
 RET = b"\xc3"
 INT3 = b"\xcc"
+# Where functions may be patched. No code reads it, and every function may have one of its own.
+_PATCHABLE = "__patchable_function_entries"
 _LARGEST = 1 << 28  # bytes of an image
 _STUB_SIZE = 16  # bytes
 _SLOT_SIZE = 8  # bytes of an entry of the global offset table
@@ -66,7 +68,7 @@ class Image:
 def lay_out(contents: ObjectFile, target: Target) -> Image:
     """Links the object alone; raises LinkError if it cannot be."""
     base = KERNEL_BASE if target.code_model == "kernel" else USER_BASE
-    sections = [section for section in contents.sections if section.loaded]
+    sections = [s for s in contents.sections if s.loaded and s.name != _PATCHABLE]
     addresses, end = _place_sections(sections, base)
     shared = _shared_names(contents, addresses)
     stubs, end = _place_rows(contents.undefined_symbols, end, _STUB_SIZE)

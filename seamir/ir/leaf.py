@@ -315,6 +315,11 @@ class Plan:
         return next(delivery for delivery in self.deliveries if delivery.argument is None)
 
     @property
+    def result_tag(self) -> str:
+        """The tag of the structure that is returned where `returns` says a status and a value."""
+        return f"{self.symbol}_result"
+
+    @property
     def needed(self) -> frozenset[str]:
         """The registers, and the carry flag, whose value counts once the call completed."""
         found = {delivery.place.register for delivery in self.deliveries}

@@ -50,6 +50,11 @@ def emit_module(
     if for_linking and target.relocation_model == "pic":
         # Without it, what `ld -r` makes of this and of position-independent callers would not be.
         add_module_flag(module, 8, "PIC Level", 2)
+    if "kcfi" in target.features:
+        # LLVM makes the bytes before functions of these, and in callers for linking the checks.
+        add_module_flag(module, 4, "kcfi", 1)
+        if target.padding:
+            add_module_flag(module, 4, "kcfi-offset", target.padding)
     info = None
     if debug != "none":
         info = DebugInfo(module, main, prefixes, only_directives=debug == "directives")
@@ -87,6 +92,7 @@ def function_attributes(target: Target, *, scrub: bool = False) -> list[str]:
     attributes += [] if "redzone" in on else ["noredzone"]
     attributes += [] if "simd" in on else ["noimplicitfloat", '"use-soft-float"="true"']
     attributes += ["fn_ret_thunk_extern"] if "rethunk" in on else []
+    attributes += _padding(target)
     pointer = "all" if "frame-pointer" in on else "none"
     attributes += [
         f'"frame-pointer"="{pointer}"',
@@ -116,8 +122,13 @@ def inlinable_attributes(target: Target) -> list[str]:
     attributes += ["fn_ret_thunk_extern"] if "rethunk" in on else []
     # A caller inherits this one. Kernels are compiled so as a whole.
     attributes += [] if "simd" in on else ['"no-jump-tables"="true"']
+    attributes += _padding(target)
     pointer = "all" if "frame-pointer" in on else "none"
     attributes += [f'"frame-pointer"="{pointer}"', '"target-cpu"="x86-64"']
     if features:
         attributes.append(f'"target-features"="{",".join(features)}"')
     return attributes
+
+
+def _padding(target: Target) -> list[str]:
+    return [f'"patchable-function-prefix"="{target.padding}"'] if target.padding else []

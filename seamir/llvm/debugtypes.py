@@ -84,7 +84,7 @@ class DebugTypes:
             ("status", self.word(), 64, 0),
             ("value", self.value(value), value.width, 64),
         ]
-        return self._structure(f"{plan.symbol}_result", 16, members)
+        return self._structure(plan.result_tag, 16, members)
 
     def _struct(self, struct: Struct) -> str:
         members = []

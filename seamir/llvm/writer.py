@@ -6,10 +6,11 @@ from llvmlite import ir
 
 from seamir.ir.inlining import inlining_obstacle
 from seamir.ir.leaf import Plan
+from seamir.ir.type_ids import type_id
 from seamir.llvm.constraints import call_assembly
 from seamir.llvm.debuginfo import DebugInfo
 from seamir.llvm.extensions import AttributeGroup, Function
-from seamir.llvm.shapes import I8, I64, argument_type, return_extension, return_type
+from seamir.llvm.shapes import I8, I32, I64, argument_type, return_extension, return_type
 from seamir.llvm.values import expression
 from seamir.model.expressions import Expression
 from seamir.source import Span
@@ -48,6 +49,9 @@ class Writer:
             self._function.section = plan.section
         if self._lines is not None:
             self._function.set_metadata("dbg", self._lines.subprogram)
+        if "kcfi" in target.features:
+            number = module.add_metadata([ir.Constant(I32, type_id(plan, target))])
+            self._function.set_metadata("kcfi_type", number)
         if plan.again and not for_linking:
             # With a count LLVM lays out the blocks of an unlikely attempt after the return. Beside
             # callers it would count as a profile.

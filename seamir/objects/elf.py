@@ -33,6 +33,7 @@ _SYMBOL_FUNCTION, _SYMBOL_SECTION, _SYMBOL_FILE = 2, 3, 4
 _FIRST_RESERVED_INDEX, _EXTENDED_INDEX = 0xFF00, 0xFFFF
 _R_64, _R_PC32, _R_32, _R_32S = 1, 2, 10, 11
 _KIND_NAMES = {n: name for name, n in ENUM_RELOC_TYPE_x64.items() if isinstance(n, int)}
+_TYPE_ID = "__cfi_"  # and the name of the function that the id is of
 _FIXUP_ROW = struct.Struct("<iii")  # the type is a C int, as in the kernel
 
 
@@ -184,9 +185,12 @@ def read_elf(data: bytes) -> ObjectFile:
     image = _Image(data)
     symbols = [symbol for symbol in image.symbols if symbol.type == _SYMBOL_FUNCTION]
     defined = [symbol for symbol in symbols if 0 < symbol.section < _FIRST_RESERVED_INDEX]
+    prefixes = _prefixes(defined)
+    defined = [symbol for symbol in defined if symbol not in prefixes]
     defined.sort(key=lambda symbol: (symbol.section, symbol.value))
     undefined = {symbol.name for symbol in image.symbols if not symbol.section and symbol.name}
     others = {symbol.name for symbol in image.symbols if _is_other(symbol)}
+    others |= {symbol.name for symbol in prefixes}
     kept = [i for i, header in enumerate(image.headers) if header.type not in _BOOKKEEPING]
     return ObjectFile(
         tuple(_section(image, index) for index in kept),
@@ -195,6 +199,17 @@ def read_elf(data: bytes) -> ObjectFile:
         tuple(sorted(others)),
         partial(_fixups, image),
     )
+
+
+def _prefixes(functions: list[_Symbol]) -> set[_Symbol]:
+    """The symbols of the type ids before functions, which compilers call functions too."""
+    starts = {(symbol.section, symbol.name): symbol.value for symbol in functions}
+    return {
+        symbol
+        for symbol in functions
+        if symbol.name.startswith(_TYPE_ID)
+        and symbol.value < starts.get((symbol.section, symbol.name.removeprefix(_TYPE_ID)), 0)
+    }
 
 
 def _is_other(symbol: _Symbol) -> bool:

@@ -71,6 +71,7 @@ LIBRARIES = {
     "iced_x86": {"objects/", "emulate/", "verify/"},
     "unicorn": {"emulate/"},
     "z3": {"verify/solver.py"},
+    "xxhash": {"ir/type_ids.py"},
 }
 
 

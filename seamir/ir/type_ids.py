@@ -1,0 +1,102 @@
+"""The type ids of functions: what an indirect call in C that clang hardened (kCFI) looks for.
+
+Takes a plan, returns the name of its C function type and the id that clang makes of it. The name
+is the function type of the generated header, mangled as the Itanium C++ ABI says ("External Names
+(a.k.a. Mangling)"): typedefs are looked through, and what was named once is referred to. The id
+is the low half of its xxHash64.
+"""
+
+from __future__ import annotations
+
+from seamir.ir.leaf import Argument, ArgumentKind, Plan, Returns
+from seamir.model.types import BUILTIN_TYPES, Type
+from seamir.targets import Target
+
+_INTEGERS = {"u8": "h", "u16": "t", "u32": "j", "s8": "a", "s16": "s", "s32": "i", "bool": "b"}
+_WORDS = {"long": {"u64": "m", "s64": "l"}, "long long": {"u64": "y", "s64": "x"}}
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of the numbers of substitutions
+_NORMALIZED = ".normalized"
+_Parts = tuple[str, ...]
+
+
+def type_id(plan: Plan, target: Target) -> int:
+    """The 32 bits before the plan's function that say which C type it has."""
+    import xxhash
+
+    return xxhash.xxh64_intdigest(type_name(plan, target).encode()) & 0xFFFF_FFFF
+
+
+def type_name(plan: Plan, target: Target) -> str:
+    """What the id is the hash of, such as "_ZTSFyyPyE" for `u64 f(u64 gpa, u64 *info)`."""
+    normalized = "kcfi-normalize" in target.features
+    names = _Names(target.c_word, normalized=normalized)
+    kinds = [names.returned(plan), *(names.argument(plan, each) for each in plan.arguments)]
+    kinds += [] if plan.arguments else ["v"]
+    return f"_ZTSF{''.join(kinds)}E" + (_NORMALIZED if normalized else "")
+
+
+class _Names:
+    """Spells the types of one function from left to right, since later ones refer to earlier.
+
+    A type is its parts from the outside in: ("P", "K", "y") is a pointer to a constant u64.
+    """
+
+    def __init__(self, word: str, *, normalized: bool) -> None:
+        self._integers = _INTEGERS | _WORDS[word]
+        self._normalized = normalized
+        self._known: dict[_Parts, str] = {}
+
+    def returned(self, plan: Plan) -> str:
+        """The name of what a plan's function returns."""
+        if plan.returns in (Returns.NO_STATUS, Returns.NOTHING):
+            return "v"
+        if plan.returns is Returns.STATUS_AND_VALUE:
+            return self._spell((_tag(plan.result_tag),))
+        kind = plan.returned.type if plan.returns is Returns.VALUE else BUILTIN_TYPES["u64"]
+        return self._spell(self._value(kind))
+
+    def argument(self, plan: Plan, argument: Argument) -> str:
+        """The name of an argument's type, an array's as that of a pointer to its elements."""
+        if argument.kind is ArgumentKind.STRUCT and plan.struct is not None:
+            return self._spell(("P", _tag(plan.struct.name)))
+        parts = self._value(argument.type)
+        if argument.layout is not None:
+            parts = (_tag(argument.layout.name),)
+        if argument.kind is ArgumentKind.VALUE:
+            return self._spell(parts)
+        return self._spell(
+            ("P", "K", *parts) if argument.kind is ArgumentKind.IN else ("P", *parts)
+        )
+
+    def _value(self, kind: Type) -> _Parts:
+        root = BUILTIN_TYPES[kind.c_base]
+        if root.name == "ptr":
+            return ("P", "v")
+        if not self._normalized:
+            return (self._integers[root.name],)
+        name = f"{'i' if root.signed else 'u'}{root.width}"
+        return (f"u{len(name)}{name}",)  # a vendor's type, as "u3u64"
+
+    def _spell(self, parts: _Parts) -> str:
+        if parts in self._known:
+            return self._known[parts]
+        first, inner = parts[0], parts[1:]
+        name = first + (self._spell(inner) if inner else "")
+        if inner or len(first) > 1:  # a built-in type is one letter, and nothing refers to it
+            self._known[parts] = _reference(len(self._known))
+        return name
+
+
+def _tag(name: str) -> str:
+    return f"{len(name)}{name}"
+
+
+def _reference(number: int) -> str:
+    """How a name refers to the type that came so many after the first: "S_", "S0_", "S1_"..."""
+    if number == 0:
+        return "S_"
+    digits, left = "", number - 1
+    while left or not digits:
+        left, digit = divmod(left, len(_DIGITS))
+        digits = _DIGITS[digit] + digits
+    return f"S{digits}_"
