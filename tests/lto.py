@@ -72,7 +72,7 @@ def _tool(first: str, second: str, version: str) -> str:
         # The rustc in PATH may be rustup's, which fails where no version is chosen.
         if done.returncode == 0 and re.search(version, done.stdout):
             return name
-    pytest.skip(f"linking with bitcode needs {first} or {second} that says `{version}`")
+    pytest.skip(f"not installed: {first}, or {second} that says `{version}`")
 
 
 _VERBOSE = {"rustc": ["--verbose"], "/usr/bin/rustc": ["--verbose"]}

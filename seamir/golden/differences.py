@@ -15,7 +15,7 @@ MAXIMUM_SHOWN = 400  # lines of the difference of one file
 
 _HEADER = re.compile(
     r"(?P<name>\S+): (?P<section>.+), "
-    r"(?P<bytes>\d{1,9}) bytes, (?P<instructions>\d{1,9}) instructions"
+    r"(?P<bytes>\d{1,9}) bytes, (?P<instructions>\d{1,9}) instructions(?P<type_id>, type id \S+)?"
 )
 
 
@@ -27,6 +27,7 @@ class _Function:
     section: str = ""
     bytes: int = 0
     instructions: int = 0
+    type_id: str | None = None
     lines: list[str] = field(default_factory=list)
 
 
@@ -63,7 +64,7 @@ def _functions(text: str) -> dict[str, _Function]:
         if header:
             name = header["name"]
             sizes = int(header["bytes"]), int(header["instructions"])
-            functions[name] = _Function(line, header["section"], *sizes)
+            functions[name] = _Function(line, header["section"], *sizes, header["type_id"])
         else:
             functions.setdefault(name, _Function()).lines.append(line)
     return functions
@@ -79,8 +80,9 @@ def _hunks(name: str, before: _Function | None, after: _Function | None) -> list
         word = "gone" if after is None else "new"
         size = f"{word}, {only.bytes} bytes, {only.instructions} instructions"
     heading = f"@@ {name or 'before the first function'}: {size} @@"
-    # The heading says what the header does, but for the section.
-    if old.section == new.section and old.lines != new.lines:
+    # The heading says what the header does, but for the section and the type id.
+    is_as_before = (old.section, old.type_id) == (new.section, new.type_id)
+    if is_as_before and old.lines != new.lines:
         lines = unified_diff(old.lines, new.lines, lineterm="")
     else:
         lines = unified_diff(_whole(before), _whole(after), lineterm="")

@@ -38,12 +38,11 @@ def type_name(plan: Plan, target: Target) -> str:
 class _Names:
     """Spells the types of one function from left to right, since later ones refer to earlier.
 
-    A type is its parts from the outside in: ("P", "K", "y") is a pointer to a constant u64.
+    A type is its parts from the outside in: ("P", "K", "u64") is a pointer to a constant u64.
     """
 
     def __init__(self, word: str, *, normalized: bool) -> None:
-        self._integers = _INTEGERS | _WORDS[word]
-        self._normalized = normalized
+        self._integers = _by_width() if normalized else _INTEGERS | _WORDS[word]
         self._known: dict[_Parts, str] = {}
 
     def returned(self, plan: Plan) -> str:
@@ -69,22 +68,28 @@ class _Names:
         )
 
     def _value(self, kind: Type) -> _Parts:
-        root = BUILTIN_TYPES[kind.c_base]
-        if root.name == "ptr":
-            return ("P", "v")
-        if not self._normalized:
-            return (self._integers[root.name],)
-        name = f"{'i' if root.signed else 'u'}{root.width}"
-        return (f"u{len(name)}{name}",)  # a vendor's type, as "u3u64"
+        root = BUILTIN_TYPES[kind.c_base].name
+        return ("P", "v") if root == "ptr" else (root,)
 
     def _spell(self, parts: _Parts) -> str:
+        first, inner = parts[0], parts[1:]
+        if not inner:
+            # By width a bool is a u8, and still pointers to them are two types.
+            first = self._integers.get(first, first)
+            parts = (first,)
         if parts in self._known:
             return self._known[parts]
-        first, inner = parts[0], parts[1:]
         name = first + (self._spell(inner) if inner else "")
-        if inner or len(first) > 1:  # a built-in type is one letter, and nothing refers to it
+        if len(name) > 1:  # nothing refers to the built-in types of one letter
             self._known[parts] = _reference(len(self._known))
         return name
+
+
+def _by_width() -> dict[str, str]:
+    """Integers as types of a vendor, named by width and sign: "u3u64"."""
+    integers = {name: kind for name, kind in BUILTIN_TYPES.items() if name != "ptr"}
+    widths = {name: f"{'i' if kind.signed else 'u'}{kind.width}" for name, kind in integers.items()}
+    return {name: f"u{_tag(width)}" for name, width in widths.items()}
 
 
 def _tag(name: str) -> str:

@@ -78,7 +78,10 @@ class FixupRow:
 
 @dataclass(frozen=True)
 class Function:
-    """A function symbol and its code; `offset` in bytes from the start of its section."""
+    """A function symbol and its code; `offset` in bytes from the start of its section.
+
+    `type_id` is the 32-bit id of its C type that stands before it, None without one.
+    """
 
     name: str
     section: str
@@ -88,6 +91,7 @@ class Function:
     line_source: Callable[[], tuple[LineEntry, ...]] = field(
         default=tuple, repr=False, compare=False
     )
+    type_id: int | None = None
 
     @cached_property
     def lines(self) -> tuple[LineEntry, ...]:

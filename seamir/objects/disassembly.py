@@ -63,7 +63,7 @@ def instruction_text(function: Function, offset: int) -> str:
 
 
 def listing(function: Function, fixups: Iterable[FixupEntry] = ()) -> str:
-    """The text of a golden file: a header, then labels and instructions.
+    """The text of a golden file: a header, which has the type id, then labels and instructions.
 
     An instruction is shown as its text, its code bytes in hex, its relocations and where its
     fault goes on. A change of code changes the lines of what changed and the header, which has
@@ -222,7 +222,9 @@ def _signed(distance: int) -> str:
 
 def _header(function: Function, instructions: int) -> str:
     size = len(function.code)
-    return f"{function.name}: {function.section}, {size} bytes, {instructions} instructions"
+    type_id = "" if function.type_id is None else f", type id {function.type_id:#010x}"
+    head = f"{function.name}: {function.section}, {size} bytes, {instructions} instructions"
+    return head + type_id
 
 
 def _label_line(instruction: DecodedInstruction, names: Mapping[int, str]) -> list[str]:

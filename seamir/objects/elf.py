@@ -33,7 +33,7 @@ _SYMBOL_FUNCTION, _SYMBOL_SECTION, _SYMBOL_FILE = 2, 3, 4
 _FIRST_RESERVED_INDEX, _EXTENDED_INDEX = 0xFF00, 0xFFFF
 _R_64, _R_PC32, _R_32, _R_32S = 1, 2, 10, 11
 _KIND_NAMES = {n: name for name, n in ENUM_RELOC_TYPE_x64.items() if isinstance(n, int)}
-_TYPE_ID = "__cfi_"  # and the name of the function that the id is of
+_TYPE_ID = "__cfi_"  # names the id of the function that is called the rest
 _FIXUP_ROW = struct.Struct("<iii")  # the type is a C int, as in the kernel
 
 
@@ -185,31 +185,32 @@ def read_elf(data: bytes) -> ObjectFile:
     image = _Image(data)
     symbols = [symbol for symbol in image.symbols if symbol.type == _SYMBOL_FUNCTION]
     defined = [symbol for symbol in symbols if 0 < symbol.section < _FIRST_RESERVED_INDEX]
-    prefixes = _prefixes(defined)
-    defined = [symbol for symbol in defined if symbol not in prefixes]
+    ids = _type_ids(defined)
+    defined = [symbol for symbol in defined if symbol not in ids.values()]
     defined.sort(key=lambda symbol: (symbol.section, symbol.value))
     undefined = {symbol.name for symbol in image.symbols if not symbol.section and symbol.name}
     others = {symbol.name for symbol in image.symbols if _is_other(symbol)}
-    others |= {symbol.name for symbol in prefixes}
+    others |= {symbol.name for symbol in ids.values()}
     kept = [i for i, header in enumerate(image.headers) if header.type not in _BOOKKEEPING]
     return ObjectFile(
         tuple(_section(image, index) for index in kept),
-        _functions(image, defined),
+        _functions(image, defined, ids),
         tuple(sorted(undefined)),
         tuple(sorted(others)),
         partial(_fixups, image),
     )
 
 
-def _prefixes(functions: list[_Symbol]) -> set[_Symbol]:
-    """The symbols of the type ids before functions, which compilers call functions too."""
-    starts = {(symbol.section, symbol.name): symbol.value for symbol in functions}
-    return {
-        symbol
-        for symbol in functions
-        if symbol.name.startswith(_TYPE_ID)
-        and symbol.value < starts.get((symbol.section, symbol.name.removeprefix(_TYPE_ID)), 0)
-    }
+def _type_ids(functions: list[_Symbol]) -> dict[_Symbol, _Symbol]:
+    """The type ids before functions by function; compilers call them functions too."""
+    named = {symbol.name: symbol for symbol in functions}
+    found: dict[_Symbol, _Symbol] = {}
+    for function in functions:
+        before = named.get(f"{_TYPE_ID}{function.name}")
+        if before is not None and before.section == function.section:
+            if before.value + before.size <= function.value:
+                found[function] = before
+    return found
 
 
 def _is_other(symbol: _Symbol) -> bool:
@@ -232,7 +233,9 @@ def _section(image: _Image, index: int) -> Section:
     )
 
 
-def _functions(image: _Image, symbols: list[_Symbol]) -> tuple[Function, ...]:
+def _functions(
+    image: _Image, symbols: list[_Symbol], ids: dict[_Symbol, _Symbol]
+) -> tuple[Function, ...]:
     lines = Lines(image.relocated)
     contents = {index: image.content(index) for index in {symbol.section for symbol in symbols}}
     return tuple(
@@ -243,6 +246,15 @@ def _functions(image: _Image, symbols: list[_Symbol]) -> tuple[Function, ...]:
             bytes_at(contents[symbol.section], symbol.value, symbol.size, symbol.name),
             image.named_relocations(symbol.section, symbol.value, symbol.value + symbol.size),
             partial(lines.between, symbol.section, symbol.value, symbol.value + symbol.size),
+            _type_id(contents[symbol.section], ids.get(symbol)),
         )
         for symbol in symbols
     )
+
+
+def _type_id(content: bytes, symbol: _Symbol | None) -> int | None:
+    """The last four bytes of the symbol: those of `mov eax, ID`, which NOPs may stand before."""
+    if symbol is None:
+        return None
+    end = symbol.value + symbol.size
+    return int.from_bytes(content[max(end - 4, symbol.value) : end], "little")
