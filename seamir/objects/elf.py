@@ -203,13 +203,15 @@ def read_elf(data: bytes) -> ObjectFile:
 
 def _type_ids(functions: list[_Symbol]) -> dict[_Symbol, _Symbol]:
     """The type ids before functions by function; compilers call them functions too."""
-    named = {symbol.name: symbol for symbol in functions}
+    named: dict[tuple[int, str], list[_Symbol]] = {}
+    for symbol in functions:
+        named.setdefault((symbol.section, symbol.name), []).append(symbol)
     found: dict[_Symbol, _Symbol] = {}
     for function in functions:
-        before = named.get(f"{_TYPE_ID}{function.name}")
-        if before is not None and before.section == function.section:
-            if before.value + before.size <= function.value:
-                found[function] = before
+        ids = named.get((function.section, f"{_TYPE_ID}{function.name}"), [])
+        before = [symbol for symbol in ids if symbol.value + symbol.size <= function.value]
+        if before:
+            found[function] = max(before, key=lambda symbol: symbol.value)
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import documented_plans as made
 import pytest
+from kernel_types import write_kernel_types
 from tools import need, run
 
 from seamir.emit.header import emit_header
@@ -23,21 +24,6 @@ COMPILERS = {
     "clang-c++17": ("clang++", "-std=c++17", "-x", "c++"),
 }
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wundef", "-fsyntax-only")
-KERNEL_TYPES = """\
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-typedef unsigned long long u64;
-typedef signed char s8;
-typedef short s16;
-typedef int s32;
-typedef long long s64;
-#ifndef __cplusplus
-typedef _Bool bool;
-#endif
-"""
-
-
 UEFI = select_target("uefi")
 
 
@@ -67,8 +53,7 @@ def compile_header(folder: Path, compiler: Sequence[str], text: str, *flags: str
 def test_headers_compile(tmp_path: Path, compiler: Sequence[str], place: str) -> None:
     flags: tuple[str, ...] = ()
     if place == "kernel":
-        (tmp_path / "linux").mkdir()
-        (tmp_path / "linux" / "types.h").write_text(KERNEL_TYPES)
+        write_kernel_types(tmp_path)
         flags = ("-D__KERNEL__", "-ffreestanding")
     compile_header(tmp_path, compiler, header(*made.all_plans()), *flags)
 

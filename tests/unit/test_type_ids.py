@@ -15,6 +15,7 @@ from pathlib import Path
 import documented_plans
 import pytest
 from descriptions import DESCRIPTIONS, LIBRARY, program_of
+from kernel_types import write_kernel_types
 from lto import FLAGS, clang
 from plans import (
     BOOL,
@@ -36,7 +37,6 @@ from plans import (
     value,
 )
 from random_runs import errors_of, load
-from test_header_compiles import KERNEL_TYPES
 from tools import need, run
 
 import seamir
@@ -147,8 +147,7 @@ def ids_of_clang(
     """The ids that clang takes for those of the plans' functions, declared by a header."""
     compiler = clang()
     need("nm")
-    (folder / "linux").mkdir(exist_ok=True)
-    (folder / "linux" / "types.h").write_text(KERNEL_TYPES)
+    write_kernel_types(folder)
     (folder / "made.h").write_text(header)
     addresses = [f"void *const of_{one.symbol} = (void *){one.symbol};" for one in plans]
     lines = ['#include "made.h"', *before, *addresses, ""]
