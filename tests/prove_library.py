@@ -49,6 +49,7 @@ class Case:
     delivery: str
     conduit: str
     object: str
+    features: tuple[str, ...] = ()
 
 
 @dataclass
@@ -78,26 +79,28 @@ def cases(targets: Sequence[str], files: Sequence[str] = FILES) -> Iterator[Case
 
 
 @cache
-def compiled(file: str, target: str, delivery: str, conduit: str) -> seamir.Compilation:
+def compiled(
+    file: str, target: str, delivery: str, conduit: str, features: tuple[str, ...]
+) -> seamir.Compilation:
     """A file of the library with one delivery and conduit."""
     program = seamir.load(f"tdx/{file}.seam", allow_calls=CALLS, conduits=CONDUITS[conduit])
-    return seamir.compile(program, target=target, deliver=delivery)
+    return seamir.compile(program, target=target, features=features, deliver=delivery)
 
 
 @cache
-def neighbour(target: str) -> bytes:
+def neighbour(target: str, features: tuple[str, ...]) -> bytes:
     """An object with wrappers of other names, to be linked in front of another."""
     program = seamir.load("tdx/seamldr.seam")
-    made = seamir.compile(program, target=target, symbol_prefix="neighbour_")
+    made = seamir.compile(program, target=target, features=features, symbol_prefix="neighbour_")
     return made.outputs["obj"].data
 
 
-def relinked(data: bytes, target: str) -> bytes:
+def relinked(data: bytes, target: str, features: tuple[str, ...]) -> bytes:
     """An object linked behind another one into one that can be linked again."""
     linker = LINKERS[TARGETS[target].object_format]
     with tempfile.TemporaryDirectory() as folder:
         inputs = [Path(folder, "neighbour.o"), Path(folder, "this.o")]
-        for path, content in zip(inputs, (neighbour(target), data), strict=True):
+        for path, content in zip(inputs, (neighbour(target, features), data), strict=True):
             path.write_bytes(content)
         output = Path(folder, "both.o")
         run(linker, "-r", "-o", output, *inputs)
@@ -106,10 +109,10 @@ def relinked(data: bytes, target: str) -> bytes:
 
 def prove(case: Case) -> Result:
     """Proves all wrappers of a case."""
-    made = compiled(case.file, case.target, case.delivery, case.conduit)
+    made = compiled(case.file, case.target, case.delivery, case.conduit, case.features)
     data = made.outputs["obj"].data
     if case.object == OBJECTS[1]:
-        data = relinked(data, case.target)
+        data = relinked(data, case.target, case.features)
     result = Result(case)
     for proof in prove_object(data, made.plans, made.target):
         result.proofs += 1

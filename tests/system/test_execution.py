@@ -37,6 +37,7 @@ TARGETS = (
     ("uefi",),
 )
 ONCE = ("freestanding", "+kernel-model", "+fixup", "+ibt")
+PREFIXED = ("linux-kernel", "+kcfi", "+patchable-prefix")
 GOLDEN_TARGETS = (TARGETS[0], TARGETS[1], ("uefi",))
 FRAMES = ("linux-kernel", "+frame-pointer")
 DELIVERIES = ("pointers", "struct", "register")
@@ -62,8 +63,8 @@ def cases() -> Iterator[Any]:
     """What is run: everything on the library and the hard cases, less on the golden inputs."""
     for name in DESCRIPTIONS:
         is_golden = name.endswith("input.seam")
-        for target in GOLDEN_TARGETS if is_golden else (*TARGETS, ONCE):
-            is_whole = target is TARGETS[0] or not (is_golden or target is ONCE)
+        for target in GOLDEN_TARGETS if is_golden else (*TARGETS, ONCE, PREFIXED):
+            is_whole = target is TARGETS[0] or not (is_golden or target in (ONCE, PREFIXED))
             for deliver in DELIVERIES if is_whole else DELIVERIES[:1]:
                 label = f"{'/'.join(Path(name).parts[-2:])} {' '.join(target)} {deliver}"
                 yield pytest.param(name, target, deliver, id=label)

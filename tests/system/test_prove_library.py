@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,19 +19,27 @@ from tools import need
 from seamir.targets import TARGETS
 
 KERNEL = "linux-kernel"
+PREFIXED = ("+kcfi", "+patchable-prefix")
 
 
 def cases_here() -> Iterator[Case]:
-    """All of one target, and of the others a file with loops as one delivery has it."""
+    """All of one target, and of the others a file with loops as one delivery has it.
+
+    With what may stand before functions, all files once more.
+    """
     yield from cases([KERNEL])
     for case in cases([name for name in TARGETS if name != KERNEL], ["guest", "resume"]):
         if case.delivery == "pointers" and case.conduit == "cautious":
             yield case
+    for case in cases([KERNEL]):
+        if case.delivery == "pointers" and case.conduit == "cautious":
+            yield replace(case, features=PREFIXED)
 
 
 def label(case: Case) -> str:
     """The name of a test."""
-    return f"{case.target}-{case.file}-{case.delivery}-{case.conduit}-{case.object}"
+    what = (case.target, *case.features, case.file, case.delivery, case.conduit, case.object)
+    return "-".join(what)
 
 
 @pytest.mark.parametrize("case", list(cases_here()), ids=label)
