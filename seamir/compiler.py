@@ -17,6 +17,7 @@ from seamir.exports import DEFAULT_EXPORT, GPL, Export, select_export
 from seamir.ir.leaf import Plan
 from seamir.ir.lower import LowerOptions, check_calls, check_fallbacks, check_structs, lower
 from seamir.ir.passes import run_passes
+from seamir.ir.type_ids import check_type_ids
 from seamir.model.actions import Permissions
 from seamir.model.entities import Wrapper
 from seamir.model.instructions import parse_code
@@ -374,6 +375,7 @@ def _lower(
     sink = Diagnostics()
     check_structs(plans, sink)
     check_calls(plans, sink)
+    check_type_ids(plans, target, sink)
     return plans, sink
 
 

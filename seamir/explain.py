@@ -204,6 +204,8 @@ def _lines(
 def _code_section(plan: Plan, compilation: Compilation) -> str:
     code = _code_of(plan, compilation)
     title = f"Instructions in {code.function.section}, {len(code.function.code)} bytes"
+    if code.function.type_id is not None:
+        title += f", type id {code.function.type_id:#010x}"
     faults = [f"a fault at {offset:04x} goes on at {label}" for offset, label in code.faults]
     return _section(title, [*_instructions(code), *faults])
 
@@ -229,6 +231,7 @@ def _code_data(plan: Plan, compilation: Compilation) -> dict[str, Any]:
     return {
         "section": code.function.section,
         "bytes": len(code.function.code),
+        "type_id": code.function.type_id,
         "instructions": [
             {
                 "label": one.label or None,

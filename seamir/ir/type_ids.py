@@ -8,7 +8,8 @@ is the low half of its xxHash64.
 
 from __future__ import annotations
 
-from seamir.ir.leaf import Argument, ArgumentKind, Plan, Returns
+from seamir.diagnostics import Diagnostics
+from seamir.ir.leaf import Argument, ArgumentKind, CallSymbol, Plan, Returns
 from seamir.model.types import BUILTIN_TYPES, Type
 from seamir.targets import Target
 
@@ -33,6 +34,23 @@ def type_name(plan: Plan, target: Target) -> str:
     kinds = [names.returned(plan), *(names.argument(plan, each) for each in plan.arguments)]
     kinds += [] if plan.arguments else ["v"]
     return f"_ZTSF{''.join(kinds)}E" + (_NORMALIZED if normalized else "")
+
+
+def check_type_ids(plans: tuple[Plan, ...], target: Target, sink: Diagnostics) -> None:
+    """Reports functions, defined or called, with the symbol of the type id of another (E0208)."""
+    if "kcfi" not in target.features:
+        return
+    named = {f"__cfi_{plan.symbol}": plan for plan in plans}
+    for plan in plans:
+        calls = [one for one in plan.edges.actions if isinstance(one, CallSymbol)]
+        uses = [(plan.symbol, plan.span), *((call.symbol, call.span) for call in calls)]
+        for symbol, span in uses:
+            if symbol in named:
+                notes = [("the function with the id is here", named[symbol].span)]
+                message = (
+                    f"{symbol} is the type id of {named[symbol].symbol}, so it cannot be a function"
+                )
+                sink.report("E0208", message, span, notes=notes)
 
 
 class _Names:

@@ -260,6 +260,22 @@ def test_explain_has_every_instruction_with_its_line(folder: Path) -> None:
     assert fault["goes_on_at"] in {one["label"] for one in instructions}
 
 
+def test_explain_has_the_type_id_if_there_is_one(folder: Path) -> None:
+    def code(*switches: str) -> Any:
+        (wrapper,) = data("explain", "leaves.seam", "TEST.REMOVE", *switches, cwd=folder)[
+            "explanations"
+        ]
+        return wrapper["code"]
+
+    assert code()["type_id"] is None
+    call("compile", "leaves.seam", "--feature", "+kcfi", cwd=folder)
+    function = read(folder / "leaves.o").function("test_remove")
+    assert function is not None and function.type_id is not None
+    assert code("--feature", "+kcfi")["type_id"] == function.type_id
+    shown = call("explain", "leaves.seam", "TEST.REMOVE", "--feature", "+kcfi", cwd=folder).stdout
+    assert f" bytes, type id {function.type_id:#010x}\n" in shown
+
+
 def test_explain_on_another_machine(folder: Path) -> None:
     done = run("explain", "leaves.seam", "TEST.READ", "--json", cwd=folder, before=ARM)
     explained = json.loads(done.stdout)

@@ -173,6 +173,19 @@ def test_another_section_is_a_difference() -> None:
     ]
 
 
+def test_another_type_id_is_a_difference() -> None:
+    kept = ONE.replace("2 instructions", "2 instructions, type id 0x00000001")
+    made = kept.replace("0x00000001", "0x00000002")
+    assert listing_difference("a.lst", kept, made)[3:6] == [
+        "@@ one: 4 bytes, 2 instructions @@",
+        "-one: .text, 4 bytes, 2 instructions, type id 0x00000001",
+        "+one: .text, 4 bytes, 2 instructions, type id 0x00000002",
+    ]
+    changed = listing_difference("a.lst", kept, made.replace("31 c0", "33 c0"))
+    assert "+one: .text, 4 bytes, 2 instructions, type id 0x00000002" in changed
+    assert "+  xor eax, eax                              33 c0" in changed
+
+
 def test_functions_come_and_go() -> None:
     assert listing_difference("a.lst", ONE, TWO) == [
         "2 of 2 functions differ, 4 -> 1 bytes in all",

@@ -239,3 +239,42 @@ def test_clang_agrees_about_random_descriptions(tmp_path: Path, deliver: str) ->
     for seed in accepted:
         made = seamir.compile(load(seed), target=KERNEL, deliver=deliver, emit=("header",))
         assert_same(tmp_path, made.plans, KERNEL)
+
+
+# -- symbols
+
+
+def errors_of_symbols(text: str, prefix: str = "", features: Sequence[str] = ("+kcfi",)) -> str:
+    program = seamir.load_text(text, "text.seam", allow_calls=["__cfi_a"])
+    with pytest.raises(seamir.SeamError) as error:
+        seamir.compile(program, features=features, symbol_prefix=prefix)
+    return "".join(one.render() for one in error.value.diagnostics)
+
+
+CLASH = """\
+import "tdx/conduits.seam";
+leaf A = 500 via seamcall ();
+wrapper y = A;
+wrapper cfi___y = A;
+"""
+CALL = """\
+import "tdx/conduits.seam";
+leaf A = 500 via seamcall () { on fault call __cfi_a return 0; }
+"""
+
+
+def test_the_symbol_of_an_id_is_no_function_s() -> None:
+    assert errors_of_symbols(CLASH, "__") == (
+        "text.seam:4:9: error[E0208]: __cfi___y is the type id of __y, so it cannot be a function\n"
+        "    4 | wrapper cfi___y = A;\n"
+        "      |         ^^^^^^^\n"
+        "text.seam:3:9: note: the function with the id is here\n"
+        "    3 | wrapper y = A;\n"
+        "      |         ^"
+    )
+    assert seamir.compile(seamir.load_text(CLASH), symbol_prefix="__").outputs["obj"].data
+    assert seamir.compile(seamir.load_text(CLASH), features=["+kcfi"]).outputs["obj"].data
+
+
+def test_nor_can_it_be_called() -> None:
+    assert "text.seam:2:41: error[E0208]: __cfi_a is the type id of a" in errors_of_symbols(CALL)
