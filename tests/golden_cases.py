@@ -48,8 +48,10 @@ def compile_case(
     asm_style: str = "gnu",
     export: str = "gpl",
 ) -> seamir.Compilation:
-    """A case compiled with its options."""
+    """A case compiled with its options, but for features that the target fixes."""
     options = options_of(name)
+    fixed = {feature for feature, _ in seamir.TARGETS[target].fixed}
+    options["features"] = [one for one in options.get("features", ()) if one[1:] not in fixed]
     program = seamir.load(
         FOLDER / name / "input.seam", **{key: options[key] for key in _LOAD if key in options}
     )

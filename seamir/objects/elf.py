@@ -209,7 +209,7 @@ def _type_ids(functions: list[_Symbol]) -> dict[_Symbol, _Symbol]:
     found: dict[_Symbol, _Symbol] = {}
     for function in functions:
         ids = named.get((function.section, f"{_TYPE_ID}{function.name}"), [])
-        before = [symbol for symbol in ids if symbol.value + symbol.size <= function.value]
+        before = [symbol for symbol in ids if symbol.value < function.value]
         if before:
             found[function] = max(before, key=lambda symbol: symbol.value)
     return found
@@ -248,15 +248,14 @@ def _functions(
             bytes_at(contents[symbol.section], symbol.value, symbol.size, symbol.name),
             image.named_relocations(symbol.section, symbol.value, symbol.value + symbol.size),
             partial(lines.between, symbol.section, symbol.value, symbol.value + symbol.size),
-            _type_id(contents[symbol.section], ids.get(symbol)),
+            _type_id(contents[symbol.section][ids[symbol].value : symbol.value])
+            if symbol in ids
+            else None,
         )
         for symbol in symbols
     )
 
 
-def _type_id(content: bytes, symbol: _Symbol | None) -> int | None:
-    """The last four bytes of the symbol: those of `mov eax, ID`, which NOPs may stand before."""
-    if symbol is None:
-        return None
-    end = symbol.value + symbol.size
-    return int.from_bytes(content[max(end - 4, symbol.value) : end], "little")
+def _type_id(before: bytes) -> int:
+    """The ID of the `mov eax, ID` before a function, which has NOPs before or behind it."""
+    return int.from_bytes(before.lstrip(b"\x90")[1:5], "little")

@@ -51,12 +51,19 @@ def code_of(text: str) -> list[str]:
 # -- the code
 
 
+def assert_same(result: seamir.Compilation, folder: Path) -> None:
+    """The assembly makes the functions, relocations and tables of the object."""
+    contents, target = result.object_file, result.target
+    text = result.outputs["asm"].text
+    made = assemble_for_linux(text, folder, target.features, contents.functions)
+    assert facts(made, target.fixup_section) == facts(contents, target.fixup_section)
+
+
 @pytest.mark.parametrize("name", [*case_names(), *WHOLE], ids=lambda name: Path(name).name)
 def test_the_kernels_macros_make_the_code_of_the_object(name: str, tmp_path: Path) -> None:
     for debug in (True, False):
         result = compiled(name, debug)
-        made = assemble_for_linux(result.outputs["asm"].text, tmp_path, result.target.features)
-        assert facts(made, "__ex_table") == facts(result.object_file, "__ex_table")
+        assert_same(result, tmp_path)
 
 
 FEATURES = {
@@ -66,6 +73,9 @@ FEATURES = {
     "nothing": ("-ibt", "-rethunk", "-sls", "-fixup"),
     "a frame pointer": ("+frame-pointer",),
     "any address": ("-kernel-model",),
+    "kcfi": ("+kcfi",),
+    "kcfi and padding": ("+kcfi", "+patchable-prefix"),
+    "padding": ("+patchable-prefix",),
 }
 
 
@@ -75,8 +85,7 @@ def test_features_that_the_kernel_is_configured_with(
     name: str, features: tuple[str, ...], tmp_path: Path
 ) -> None:
     result = compiled(name, features=features)
-    made = assemble_for_linux(result.outputs["asm"].text, tmp_path, result.target.features)
-    assert facts(made, "__ex_table") == facts(result.object_file, "__ex_table")
+    assert_same(result, tmp_path)
 
 
 # -- the text
@@ -87,7 +96,7 @@ LINES = re.compile(
         (
             r"#include <(linux/linkage|linux/cfi_types|asm/asm)\.h>",
             r'\.text|\.section \.noinstr\.text, "ax"',
-            r"SYM_(FUNC_START|FUNC_END)\(\w+\)",
+            r"SYM_(FUNC_START|TYPED_FUNC_START|FUNC_END)\(\w+\)",
             r"\.L[a-z]*\d*_\w+:",
             r"\tRET",
             r"\t_ASM_EXTABLE_FAULT\(\.Lcall\d*_\w+, \.Lfault\d*_\w+\)",

@@ -623,6 +623,44 @@ def test_bytes_that_are_no_instruction_are_shown() -> None:
     assert [i.text for i in disassemble(code("0690c3"))] == ["(bad)", "ret"]
 
 
+# --- type ids
+
+TYPED = """
+module asm ".text"
+module asm ".type __cfi_f,@function"
+module asm "__cfi_f: {before}"
+module asm ".size __cfi_f, .-__cfi_f"
+module asm "{after} .type f,@function"
+module asm "f: ret"
+module asm ".size f, .-f"
+module asm ".type __cfi_g,@function"
+module asm "__cfi_g: ret"
+module asm ".size __cfi_g, .-__cfi_g"
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (".skip 11,0x90; mov $0x90909090,%eax", ""),
+        ("mov $0x90909090,%eax", ".skip 11,0x90;"),
+        ("mov $0x90909090,%eax; .skip 11,0x90", ""),  # as the macros of Linux make it
+        ("mov $0x90909090,%ecx", ""),
+    ],
+)
+def test_the_type_id_before_a_function_is_none_itself(before: str, after: str) -> None:
+    contents = read_object(emit(TYPED.format(before=before, after=after)))
+    # There is no g, so __cfi_g is a function like any other.
+    assert [(one.name, one.type_id) for one in contents.functions] == [
+        ("f", 0x90909090),
+        ("__cfi_g", None),
+    ]
+    assert "__cfi_f" in contents.other_symbols
+    assert listing(contents.functions[0]).startswith(
+        "f: .text, 1 bytes, 1 instructions, type id 0x90909090\n"
+    )
+
+
 # --- the listing
 
 LISTING = """\

@@ -62,7 +62,10 @@ def test_code_models(name: str, features: tuple[str, ...], model: str, relocatio
     ("feature", "help"),
     [
         ("+fixup", "nothing in UEFI reads a fault table"),
+        ("+kcfi", "no caller in UEFI checks a type id"),
+        ("+kcfi-normalize", "no caller in UEFI checks a type id"),
         ("+kernel-model", "COFF has the small code model only"),
+        ("+patchable-prefix", "nothing in UEFI patches functions"),
         ("+redzone", "Microsoft x64 has no red zone"),
         ("+rethunk", "there is no __x86_return_thunk"),
         ("-simd", "functions preserve XMM6 to XMM15"),
@@ -77,6 +80,16 @@ def test_features_that_uefi_cannot_switch(feature: str, help: str) -> None:
     assert diagnostic.help == help
     opposite = ("-" if feature[0] == "+" else "+") + feature[1:]
     assert select_target("uefi", [opposite]) == TARGETS["uefi"]
+
+
+@pytest.mark.parametrize(
+    ("features", "padding"),
+    [(["+kcfi"], 0), (["+patchable-prefix"], 16), (["+kcfi", "+patchable-prefix"], 11)],
+)
+def test_a_type_id_and_padding_share_16_bytes(features: list[str], padding: int) -> None:
+    for name in ("linux-kernel", "linux-user", "freestanding"):
+        assert select_target(name, features).padding == padding
+        assert select_target(name).padding == 0
 
 
 # -- what a target cannot do

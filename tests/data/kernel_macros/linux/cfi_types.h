@@ -1,5 +1,19 @@
 /* As linkage.h, for functions that are called through pointers. */
+#ifdef CONFIG_CALL_PADDING
+#define CFI_PRE_PADDING
+#define CFI_POST_PADDING	.skip 11, 0x90;
+#else
+#define CFI_PRE_PADDING		.skip 11, 0x90;
+#define CFI_POST_PADDING
+#endif
+
+#define __CFI_TYPE(name)			\
+	__cfi_##name: CFI_PRE_PADDING		\
+	.byte 0xb8;				\
+	.long __kcfi_typeid_##name;		\
+	CFI_POST_PADDING			\
+	SYM_FUNC_END(__cfi_##name);
 #define SYM_TYPED_START(name, linkage, align)	\
-	linkage(name); align; .byte 0xb8; .long __kcfi_typeid_##name; name:
+	linkage(name); align; __CFI_TYPE(name) name:
 #define SYM_TYPED_FUNC_START(name)		\
 	SYM_TYPED_START(name, SYM_L_GLOBAL, SYM_A_ALIGN) ENDBR

@@ -5,8 +5,14 @@
 #define SYM_L_GLOBAL(name)			.globl name
 #define SYM_A_ALIGN				.balign 16, 0x90
 #define SYM_START(name, linkage, align)		linkage(name); align; name:
-#define SYM_FUNC_START(name)			SYM_START(name, SYM_L_GLOBAL, SYM_A_ALIGN) ENDBR
+#define SYM_FUNC_START(name)			SYM_START(name, SYM_L_GLOBAL, SYM_F_ALIGN) ENDBR
 #define SYM_FUNC_END(name)			.type name, @function; .size name, . - name
+
+#ifdef CONFIG_CALL_PADDING
+#define SYM_F_ALIGN	SYM_A_ALIGN; .skip 16, 0x90
+#else
+#define SYM_F_ALIGN	SYM_A_ALIGN
+#endif
 
 #ifdef CONFIG_X86_KERNEL_IBT
 #define ENDBR	endbr64
