@@ -60,6 +60,16 @@ def test_several_outputs_at_once(folder: Path) -> None:
     assert list(manifest(folder / "a/b/leaves.json")) == symbols(folder / "a/b/leaves.o")
 
 
+def test_assembly_for_a_kernel_tree(folder: Path) -> None:
+    arguments = ("compile", "leaves.seam", "--emit", "asm,obj", "--asm-style", "linux", "--json")
+    files = json.loads(run(*arguments, cwd=folder).stdout)["files"]
+    assert [(file["kind"], file["path"]) for file in files] == [
+        ("asm", "leaves.S"),
+        ("obj", "leaves.o"),
+    ]
+    assert "SYM_FUNC_START(test_read)" in (folder / "leaves.S").read_text()
+
+
 def test_a_library_path(tmp_path: Path) -> None:
     run("compile", "tdx/host.seam", cwd=tmp_path)
     assert names_in(tmp_path) == ["host.o"]
@@ -125,6 +135,9 @@ def test_target(folder: Path) -> None:
         (["--emit", " , "], "` , ` has a comma too many"),
         (["--emit", "obj,,header"], "`obj,,header` has a comma too many"),
         (["--emit", "obj,"], "`obj,` has a comma too many"),
+        (["--asm-style", "intel"], "there is no assembly style `intel`"),
+        (["--asm-style", "linux"], "help: emit asm or kbuild"),
+        (["--asm-style", "linux", "--emit", "asm", "--target", "uefi"], "target uefi is not"),
         (["--deliver", "stack"], "there is no delivery `stack`"),
         (["--symbol-prefix", "1x"], "`1x` cannot begin a symbol"),
         (["--symbol-prefix", "ä"], "`ä` cannot begin a symbol"),

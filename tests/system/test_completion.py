@@ -130,6 +130,7 @@ def test_values_for_run(folder: Path) -> None:
         (["compile", "--emit", "header,h"], []),
         (["compile", "--feature", "+ib"], ["+ibt"]),
         (["compile", "--feature", "+ibt,-re"], ["+ibt,-rethunk", "+ibt,-redzone"]),
+        (["compile", "--asm-style", ""], ["gnu", "linux"]),
         (["compile", "--deliver", ""], ["pointers", "struct", "register"]),
         (["compile", "--conduit", "seamcall_"], ["seamcall_preserving="]),
         (["compile", "lower/more of it.seam", "--conduit", "lef"], ["left=", "leftmost="]),
