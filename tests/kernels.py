@@ -132,11 +132,13 @@ def in_ci() -> bool:
 
 def unpacked(row: Row) -> Kernel | None:
     """The kernel in the cache, if it is there."""
-    if not (row.folder / _RECORD).is_file():
-        return None
-    (image,) = (row.folder / "boot").glob("vmlinuz-*")
+    return _kernel_in(row.folder) if (row.folder / _RECORD).is_file() else None
+
+
+def _kernel_in(tree: Path) -> Kernel:
+    (image,) = tree.glob("boot/vmlinuz-*")
     release = image.name.removeprefix("vmlinuz-")
-    return Kernel(release, row.folder / "usr" / "src" / f"linux-headers-{release}", image)
+    return Kernel(release, tree / "usr" / "src" / f"linux-headers-{release}", image)
 
 
 # -- fetching
@@ -151,23 +153,19 @@ def fetch(row: Row) -> Kernel:
     record = "".join(f"{name} {version}\n" for name, version in packages.items())
     with suppress(FileNotFoundError):
         if (row.folder / _RECORD).read_text() == record:
-            return _present(row)
+            return _kernel_in(row.folder)
     # What is under its final name is whole: a folder is renamed when everything is in it.
     with tempfile.TemporaryDirectory(prefix=".part-", dir=CACHE) as part:
         tree = Path(part, "tree")
         _unpack(_download(packages, Path(part)), tree)
+        if not (_kernel_in(tree).headers / "Makefile").exists():
+            raise Unavailable("its headers and its image are of different releases")
         _relocate(tree)
         (tree / _RECORD).write_text(record)
         if row.folder.exists():
             shutil.rmtree(row.folder)
         tree.rename(row.folder)
-    return _present(row)
-
-
-def _present(row: Row) -> Kernel:
-    kernel = unpacked(row)
-    assert kernel is not None, f"{row.folder} was just made"
-    return kernel
+    return _kernel_in(row.folder)
 
 
 def _packages(row: Row) -> dict[str, str]:

@@ -154,6 +154,17 @@ def test_a_package_that_is_not_offered_is_named(packages: Path) -> None:
         fetch(ROW)
 
 
+def test_headers_and_image_are_of_one_release(packages: Path) -> None:
+    old = (packages / "linux-headers-cloud-amd64").read_text()
+    offer(packages, "6.1.0-8")
+    (packages / "linux-headers-cloud-amd64").write_text(old)
+    record = packages / "linux-headers-6.1.0-7-cloud-amd64"
+    record.write_text(record.read_text().replace("linux-image-6.1.0-7", "linux-image-6.1.0-8"))
+    with pytest.raises(Unavailable, match="its headers and its image are of different releases"):
+        fetch(ROW)
+    assert in_cache() == []
+
+
 def test_the_command_prints_a_line_for_each(
     packages: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
