@@ -27,9 +27,6 @@ _ALLOWED = re.compile(
     )
 )
 
-# Type information for BPF needs vmlinux and pahole.
-NO_BTF = "CONFIG_DEBUG_INFO_BTF_MODULES="
-
 
 @dataclass(frozen=True)
 class Built:
@@ -50,18 +47,21 @@ def build_modules(kernel: Kernel, folder: Path, *variables: str) -> Built:
 
     Skips the test, with the reason, if make or a compiler is missing.
     """
-    jobs = f"-j{os.cpu_count() or 1}"
-    return run_make("-C", kernel.headers, f"M={folder}", NO_BTF, jobs, *variables, "modules")
+    return run_make("-C", kernel.headers, f"M={folder}", *variables, "modules")
 
 
 def run_make(*arguments: str | Path) -> Built:
-    """What make does for modules with these arguments; skips the test as `build_modules` does."""
+    """Runs make, with as many jobs as there are processors, for what builds modules.
+
+    Skips the test, with the reason, if make or a compiler is missing.
+    """
     need("make", "gcc")
     # Make tells its own options to makes below it; this one is not of the one that runs the tests.
     ours = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}
     env = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run(
-        ("make", *arguments),
+        # Type information for BPF needs vmlinux and pahole.
+        ("make", f"-j{os.cpu_count() or 1}", "CONFIG_DEBUG_INFO_BTF_MODULES=", *arguments),
         env={**env, "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
