@@ -1,21 +1,20 @@
-"""examples/kernel-module, built as its README says, for real kernels."""
+"""examples/kernel-module, built and loaded as its README says, for real kernels."""
 
 from __future__ import annotations
 
-import shutil
-import sys
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from kernel_modules import run_make
-from kernels import ROOT, Kernel
+from kernel_example import EXAMPLE, MODULES, WAYS, build_example, copy_example, load_example, said
+from kernels import Kernel
 
 import seamir
 
-EXAMPLE = ROOT / "examples" / "kernel-module"
-WAYS = ("object", "assembly")
+# What the module says where there is no TDX, as the README shows it.
+SAID = re.findall(r"(?m)^    (tdx_example: .*)$", (EXAMPLE / "README.md").read_text())
 
 
 @dataclass(frozen=True)
@@ -32,19 +31,12 @@ Examples: TypeAlias = dict[str, Example]
 
 def build_one_after_the_other(kernel: Kernel, folder: Path, ways: tuple[str, ...]) -> Examples:
     """Builds a copy of the example, in a folder that is made for it."""
-    folder.mkdir(parents=True)
-    for pattern in ("Kbuild", "Makefile", "*.c"):
-        for path in EXAMPLE.glob(pattern):
-            shutil.copy(path, folder)
+    copy_example(folder)
     return {way: build(kernel, folder, way) for way in ways}
 
 
 def build(kernel: Kernel, folder: Path, way: str) -> Example:
-    command = Path(sys.executable).parent / "seamir"
-    # What make itself prints is its commands: -s is for "silent".
-    built = run_make(
-        "-s", "-C", folder, f"KDIR={kernel.headers}", f"WAY={way}", f"SEAMIR={command}"
-    )
+    built = build_example(kernel, folder, way)
     assert built.status == 0, built.output
     results = [*folder.glob("*.ko"), folder / "Module.symvers"]
     return Example(built.complaints, {path.name: path.read_bytes() for path in results})
@@ -64,7 +56,7 @@ def examples(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 def test_it_builds_without_a_word(way: str, examples: tuple[Examples, Examples]) -> None:
     for example in examples:
         assert example[way].complaints == []
-        assert set(example[way].files) == {"tdx_calls.ko", "tdx_example.ko", "Module.symvers"}
+        assert set(example[way].files) == {*MODULES, "Module.symvers"}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -82,10 +74,20 @@ def test_every_wrapper_is_exported_with_a_checksum(
 @pytest.mark.parametrize("way", WAYS)
 def test_it_is_the_same_from_another_folder(way: str, examples: tuple[Examples, Examples]) -> None:
     first, second = (example[way].files for example in examples)
-    for name in ("tdx_calls.ko", "tdx_example.ko"):
+    for name in MODULES:
         assert first[name] == second[name], name
 
 
 def test_both_ways_have_the_same_interface(examples: tuple[Examples, Examples]) -> None:
     by_object, by_assembly = (examples[0][way].files["Module.symvers"] for way in WAYS)
     assert sorted(by_object.splitlines()) == sorted(by_assembly.splitlines())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_it_says_that_there_is_no_tdx(
+    kernel: Kernel, way: str, examples: tuple[Examples, Examples]
+) -> None:
+    booted = load_example(kernel, examples[0][way].files)
+    assert booted.complaints() == []
+    assert said(booted) == SAID
+    assert len(SAID) == 2
