@@ -25,7 +25,7 @@ OPTIONS = {
     "sls": ("CONFIG_MITIGATION_SLS", "CONFIG_SLS"),
 }
 # What makes functions begin in other ways. They are called by name: objtool wants ENDBR of others.
-BEGINNINGS = {"called": ("-ibt",)}
+BEGINNINGS = {"called": ("-ibt",), "typed": ("+kcfi",), "typed_called": ("-ibt", "+kcfi")}
 SMALL = "tdx/seamldr.seam"
 MAIN = """\
 #include <linux/module.h>
