@@ -160,6 +160,21 @@ def test_what_a_caller_would_inherit() -> None:
     assert "fn_ret_thunk_extern" in attributes(bitcode("linux-kernel"), "t_plain")
 
 
+def test_what_goes_together_with_hardened_callers() -> None:
+    """As clang has it with -fsanitize=kcfi -fpatchable-function-entry=11,11."""
+    text = bitcode("linux-kernel", "+kcfi", "+patchable-prefix")
+    assert '!{i32 4, !"kcfi", i32 1}' in text
+    assert '!{i32 4, !"kcfi-offset", i32 11}' in text
+    functions = re.findall(r"(?m)^define .*", text)
+    assert all(re.search(r" !kcfi_type !\d+ ", line) for line in functions)
+    for symbol in ("t_plain", *CALLED):
+        assert '"patchable-function-prefix"="11"' in attributes(text, symbol)
+    alone = bitcode("linux-kernel", "+patchable-prefix")
+    assert "kcfi" not in alone
+    assert '"patchable-function-prefix"="16"' in attributes(alone, "t_plain")
+    assert "kcfi-offset" not in bitcode("linux-kernel", "+kcfi")
+
+
 @pytest.mark.parametrize("target", sorted(seamir.TARGETS))
 def test_bitcode_and_manifest_agree_on_what_is_only_called(target: str) -> None:
     text = bitcode(target)
