@@ -80,6 +80,27 @@ def test_gcc_takes_it(tmp_path: Path) -> None:
     assert facts(made, "__ex_table") == facts(result.object_file, "__ex_table")
 
 
+def test_a_heading_stands_above_what_is_before_a_function() -> None:
+    program = seamir.load_text(TYPES + "leaf A = 1 via c ();", "text.seam")
+    features = ("+kcfi", "+patchable-prefix")
+    text = seamir.compile(program, emit=("asm",), features=features).outputs["asm"].text
+    lines = text[text.index("\t.type\ta,@function\n") :].split("\n")
+    assert lines[1].startswith("#---") and lines[2].startswith("# a: A, leaf 1")
+    below = lines[lines.index(lines[1], 2) + 1 :]
+    assert below[:8] == [
+        "\t.globl\t__cfi_a",
+        "\t.type\t__cfi_a,@function",
+        "__cfi_a:",
+        "\tmovl\t$0x529c6ef0, %eax",
+        ".Lcfi_func_end0:",
+        "\t.size\t__cfi_a, .Lcfi_func_end0-__cfi_a",
+        ".Ltmp0:",
+        "\t.skip\t11, 0x90",
+    ]
+    assert below[8] == "a:"
+    assert text.count("# a: A, leaf 1") == 1
+
+
 def test_the_object_is_named_after_its_description(tmp_path: Path) -> None:
     result = compiled("page_remove", "linux-kernel", debug=True)
     assert '\t.file\t"input.seam"\n' in result.outputs["asm"].text
