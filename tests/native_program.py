@@ -90,29 +90,32 @@ def write_program(plans: Sequence[Plan], target: Target, header: str) -> str:
         )
     )
     section = target.fixup_section
-    # The linker defines these. They are weak because a table without rows does not exist.
-    parts += [
-        f"extern const struct fixup {symbol}_{section}[]"
-        ' __attribute__((weak, visibility("hidden")));'
-        for symbol in ("__start", "__stop")
-    ]
     parts.append(f"""
 const struct program module_program = {{
 	.wrappers = wrappers,
 	.wrapper_count = {len(plans)},
 	.callees = callees,
 	.callee_count = {len(callees)},
-	.fixups = __start_{section},
-	.fixups_end = __stop_{section},
-	.fixup_type = {target.fixup_type},
 	.vectors = {int("simd" in target.features)},
 	.red_zone = {int("redzone" in target.features)},
+}};
+
+#ifndef __KERNEL__
+/* The linker defines these. They are weak because a table without rows does not exist. */
+extern const struct fixup __start_{section}[] __attribute__((weak, visibility("hidden")));
+extern const struct fixup __stop_{section}[] __attribute__((weak, visibility("hidden")));
+
+const struct fixups module_fixups = {{
+	.rows = __start_{section},
+	.end = __stop_{section},
+	.type = {target.fixup_type},
 }};
 
 int main(void)
 {{
 	return module_main();
 }}
+#endif
 """)
     return "\n".join(parts)
 

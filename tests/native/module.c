@@ -1,17 +1,6 @@
-#define _GNU_SOURCE
-#include "module.h"
-
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <ucontext.h>
-#include <unistd.h>
+#include "platform.h"
 
 enum {
-	REGISTERS = 16,
 	ATTEMPTS = 4096,
 	SLOTS = 64,
 	REGIONS = 64,
@@ -19,26 +8,20 @@ enum {
 	CALLED = 8,
 	PROBLEMS = 8,
 	ARGUMENT_REGISTERS = 6,
-	SAVED = 6, /* rbx, rbp, r12 to r15 */
-	RED_ZONE = 128,
+	SAVED = 6,	 /* rbx, rbp, r12 to r15 */
 	CALL_LENGTH = 4, /* bytes of the instruction */
 	UD2_LENGTH = 2,
 	CARRY_FLAG = 1 << 0,
 	DIRECTION_FLAG = 1 << 10,
 	STATUS_FLAGS = 0x8D5,	/* CF, PF, AF, ZF, SF, OF */
 	FLAGS_AT_ENTRY = 0x202, /* interrupts on, and the bit that is always 1 */
-	PAGE_FAULT = 14,
-	ALTERNATE_STACK = 1 << 16,
+	LINE = 64,		/* bytes of memory compared at once */
 };
 
 /* How an attempt ends, and what that does to CF. */
 enum outcome { COMPLETED, CARRY, FAULT };
 enum carry { CLEAR, SET, ANY };
 
-static const int place_of[REGISTERS] = {
-	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-	REG_R8,	 REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
-};
 static const uint16_t caller_saved = 0x0FC7; /* rax, rcx, rdx, rsi, rdi, r8 to r11 */
 
 /* A range of the caller's memory. */
@@ -71,16 +54,14 @@ static struct call {
 static uint64_t attempts[ATTEMPTS][REGISTERS];
 static unsigned char data[DATA_SIZE] __attribute__((aligned(64)));
 static unsigned char expected[DATA_SIZE]; /* what it holds if the wrapper stores nothing */
-static sigjmp_buf abandoned;
 
 /* -- of thunk.S */
-
-#define HIDDEN __attribute__((visibility("hidden")))
 
 extern HIDDEN uint64_t module_after[SAVED], module_entry[SAVED + 3], module_flags;
 extern HIDDEN uint64_t module_rsp, module_rsp_after, module_flags_after;
 extern HIDDEN uint64_t module_may_return, module_stack_slots, module_keep[SLOTS], module_dirt[SLOTS];
 extern HIDDEN const unsigned char module_returned_anyway[];
+HIDDEN void module_run(void (*call)(const uint64_t *slots), const uint64_t *slots);
 
 /* -- when something is wrong: with the wrapper, or with the test */
 
@@ -97,12 +78,6 @@ static void problem(const char *format, ...)
 	va_end(arguments);
 }
 
-static void bad_script(const char *what)
-{
-	fprintf(stderr, "bad script: %s\n", what);
-	_exit(MODULE_BAD_SCRIPT);
-}
-
 /* -- junk, for all that the script leaves open (xorshift64*) */
 
 static uint64_t junk_state = 1;
@@ -115,7 +90,7 @@ static uint64_t junk(void)
 	return junk_state * 0x2545F4914F6CDD1DULL;
 }
 
-static void junk_words(void *place, size_t size)
+void module_junk(void *place, size_t size)
 {
 	for (size_t done = 0; done < size; done += sizeof(uint64_t)) {
 		uint64_t word = junk();
@@ -132,7 +107,7 @@ static size_t script_length, script_position;
 static uint64_t next(void)
 {
 	if (script_position == script_length)
-		bad_script("it ends too soon");
+		module_bad_script("it ends too soon");
 	return script[script_position++];
 }
 
@@ -141,7 +116,7 @@ static size_t next_below(size_t limit, const char *what)
 	uint64_t word = next();
 
 	if (word >= limit)
-		bad_script(what);
+		module_bad_script(what);
 	return word;
 }
 
@@ -157,160 +132,112 @@ static struct region next_bytes(void)
 	offset = region.address - DATA_START;
 	if (offset > DATA_SIZE || region.size > DATA_SIZE - offset ||
 	    words > script_length - script_position)
-		bad_script("memory that is not the caller's");
+		module_bad_script("memory that is not the caller's");
 	memcpy(data + offset, script + script_position, region.size);
 	memcpy(expected + offset, script + script_position, region.size);
 	script_position += words;
 	return region;
 }
 
-static void read_script(void)
-{
-	size_t size = 0, room = 1 << 20, got;
-	char *bytes = malloc(room);
-
-	while (bytes && (got = fread(bytes + size, 1, room - size, stdin)) > 0) {
-		size += got;
-		if (size == room)
-			bytes = realloc(bytes, room *= 2);
-	}
-	if (!bytes || size % 8)
-		bad_script("no whole number of words");
-	script = (const uint64_t *)(const void *)bytes;
-	script_length = size / 8;
-	script_position = 0;
-}
-
 /* -- what the other side does */
 
-static void set_flags(greg_t *registers, enum carry carry)
+static void set_flags(struct machine *machine, enum carry carry)
 {
 	uint64_t flags = junk() & STATUS_FLAGS;
 
 	if (carry != ANY)
 		flags = (flags & ~(uint64_t)CARRY_FLAG) | (carry == SET ? CARRY_FLAG : 0);
-	registers[REG_EFL] = (greg_t)(((uint64_t)registers[REG_EFL] & ~(uint64_t)STATUS_FLAGS) | flags);
+	machine->flags = (machine->flags & ~(uint64_t)STATUS_FLAGS) | flags;
 }
 
-static void destroy(ucontext_t *context, uint16_t set, int vectors)
+static void destroy(struct machine *machine, uint16_t set, int vectors)
 {
-	mcontext_t *machine = &context->uc_mcontext;
-
 	for (int i = 0; i < REGISTERS; i++)
 		if (set >> i & 1)
-			machine->gregs[place_of[i]] = (greg_t)junk();
+			machine->registers[i] = junk();
 	if (vectors && module_program.vectors)
-		junk_words(machine->fpregs->_xmm, sizeof(machine->fpregs->_xmm));
+		module_junk(machine->vectors, machine->vectors_size);
 }
 
-/* What a kernel does about a fault: it looks for the instruction in the table. */
-static void fault(greg_t *registers, uint64_t vector)
+static enum verdict attempt(struct machine *machine)
 {
-	const struct fixup *row;
-	greg_t at = registers[REG_RIP];
-
-	for (row = module_program.fixups; row < module_program.fixups_end; row++) {
-		if ((greg_t)&row->from + row->from != at)
-			continue;
-		if (row->type == module_program.fixup_type)
-			registers[REG_RAX] = (greg_t)vector;
-		registers[REG_RIP] = (greg_t)&row->to + row->to;
-		return;
-	}
-	now.escaped = 1;
-	now.vector = vector;
-	siglongjmp(abandoned, 1);
-}
-
-static void attempt(ucontext_t *context)
-{
-	greg_t *registers = context->uc_mcontext.gregs;
-	uint64_t vector, named;
+	uint64_t named;
 	enum outcome outcome;
 	enum carry carry;
 
 	if (now.attempt_count == now.outcome_count) {
 		problem("more than %zu attempts", now.outcome_count);
-		siglongjmp(abandoned, 1);
+		return ABANDON;
 	}
-	for (int i = 0; i < REGISTERS; i++)
-		attempts[now.attempt_count][i] = (uint64_t)registers[place_of[i]];
-	now.attempt_count++;
+	memcpy(attempts[now.attempt_count++], machine->registers, sizeof(machine->registers));
 	now.stored_early |= memcmp(data, expected, DATA_SIZE) != 0;
-	if (!module_program.red_zone) /* an interrupt may come at any time */
-		junk_words((char *)registers[REG_RSP] - RED_ZONE, RED_ZONE);
 	outcome = (enum outcome)next_below(FAULT + 1, "an outcome");
-	vector = next();
+	machine->vector = next();
 	carry = (enum carry)next_below(ANY + 1, "what becomes of CF");
-	destroy(context, (uint16_t)next(), now.wrapper->destroys_simd && outcome != FAULT);
+	destroy(machine, (uint16_t)next(), now.wrapper->destroys_simd && outcome != FAULT);
 	named = next();
 	for (int i = 0; i < REGISTERS; i++)
 		if (named >> i & 1)
-			registers[place_of[i]] = (greg_t)next();
+			machine->registers[i] = next();
 	for (size_t writes = next(); writes; writes--)
 		next_bytes();
-	if (outcome == FAULT) {
-		fault(registers, vector);
-		return;
-	}
-	set_flags(registers, carry);
-	registers[REG_RIP] += CALL_LENGTH;
+	if (outcome == FAULT)
+		return FAULTS;
+	set_flags(machine, carry);
+	machine->ip += CALL_LENGTH;
+	return GO_ON;
 }
 
 /* A function of somebody else: it keeps the calling convention and nothing more. */
-static void call_stub(ucontext_t *context, size_t index)
+static enum verdict call_stub(struct machine *machine, size_t index)
 {
-	greg_t *registers = context->uc_mcontext.gregs;
 	const char *symbol = module_program.callees[index].symbol;
 
 	if (now.called_count < CALLED)
 		now.called[now.called_count++] = symbol;
-	if (module_program.vectors && registers[REG_RSP] % 16 != 8)
+	if (module_program.vectors && machine->registers[RSP] % 16 != 8)
 		problem("the stack is not aligned at the call of %s", symbol);
-	if (registers[REG_EFL] & DIRECTION_FLAG)
+	if (machine->flags & DIRECTION_FLAG)
 		problem("the direction flag is set at the call of %s", symbol);
 	if (now.wrapper->final >> index & 1) {
 		now.trapped = 1;
-		siglongjmp(abandoned, 1);
+		return ABANDON;
 	}
-	destroy(context, caller_saved, 1);
-	set_flags(registers, ANY);
-	registers[REG_RIP] += UD2_LENGTH;
+	destroy(machine, caller_saved, 1);
+	set_flags(machine, ANY);
+	machine->ip += UD2_LENGTH;
+	return GO_ON;
 }
 
-static void unknown(int number, const siginfo_t *info, const ucontext_t *context)
+enum verdict module_stopped(struct machine *machine)
 {
-	const char *symbol = now.wrapper ? now.wrapper->symbol : "no wrapper";
+	const unsigned char *at = (const unsigned char *)(uintptr_t)machine->ip;
 
-	fprintf(stderr, "%s: signal %d (code %d, address %p) at %#llx\n", symbol, number, info->si_code,
-		info->si_addr, context->uc_mcontext.gregs[REG_RIP]);
-	_exit(MODULE_UNKNOWN_SIGNAL);
-}
-
-static void on_signal(int number, siginfo_t *info, void *place)
-{
-	ucontext_t *context = place;
-	const unsigned char *at = (const unsigned char *)context->uc_mcontext.gregs[REG_RIP];
-
-	if (!now.wrapper || context->uc_mcontext.gregs[REG_TRAPNO] == PAGE_FAULT)
-		unknown(number, info, context);
-	if (!memcmp(at, now.wrapper->code, CALL_LENGTH)) {
-		attempt(context);
-		return;
-	}
-	for (size_t i = 0; i < module_program.callee_count; i++) {
-		if (at == (const unsigned char *)module_program.callees[i].stub) {
-			call_stub(context, i);
-			return;
-		}
-	}
+	if (!now.wrapper)
+		return UNKNOWN;
+	if (!memcmp(at, now.wrapper->code, CALL_LENGTH))
+		return attempt(machine);
+	for (size_t i = 0; i < module_program.callee_count; i++)
+		if (at == (const unsigned char *)module_program.callees[i].stub)
+			return call_stub(machine, i);
 	if (at[0] != 0x0F || at[1] != 0x0B)
-		unknown(number, info, context);
+		return UNKNOWN;
 	if (at == module_returned_anyway)
 		problem("it returned and must not");
 	else
 		now.trapped = 1;
-	siglongjmp(abandoned, 1);
+	return ABANDON;
+}
+
+void module_escaped(uint64_t vector)
+{
+	now.escaped = 1;
+	now.vector = vector;
+}
+
+const char *module_symbol(void)
+{
+	return now.wrapper ? now.wrapper->symbol : "no wrapper";
 }
 
 /* -- for the calling functions */
@@ -341,66 +268,75 @@ void module_output(const char *name, const void *place, size_t size)
 
 /* -- the report */
 
-static void print_memory(void)
+static void print_regions(void)
 {
-	const char *separator = "";
-
-	printf("\"regions\":[");
+	module_print("\"regions\":[");
 	for (size_t i = 0; i < now.region_count; i++) {
 		const struct region *region = &now.regions[i];
 
-		printf("%s[%lu,\"", separator, region->address);
+		module_print("%s[%" PRIu64 ",\"", i ? "," : "", region->address);
 		for (uint64_t j = 0; j < region->size; j++)
-			printf("%02x", data[region->address - DATA_START + j]);
-		printf("\"]");
-		separator = ",";
+			module_print("%02x", data[region->address - DATA_START + j]);
+		module_print("\"]");
 	}
-	printf("],\"changed\":[");
-	separator = "";
+	module_print("],");
+}
+
+/* Prints the bytes that were written, and takes them back. */
+static void print_changes(void)
+{
+	const char *separator = "";
+
+	module_print("\"changed\":[");
 	for (size_t i = 0; i < DATA_SIZE; i++) {
+		if (i % LINE == 0 && !memcmp(data + i, expected + i, LINE)) {
+			i += LINE - 1;
+			continue;
+		}
 		if (data[i] == expected[i])
 			continue;
-		printf("%s[%zu,%u]", separator, DATA_START + i, data[i]);
+		module_print("%s[%" PRIu64 ",%u]", separator, DATA_START + i, data[i]);
 		data[i] = expected[i];
 		separator = ",";
 	}
-	printf("]");
+	module_print("]");
 }
 
 static void print_attempts(void)
 {
-	printf("\"attempts\":[");
+	module_print("\"attempts\":[");
 	for (size_t i = 0; i < now.attempt_count; i++) {
 		for (int j = 0; j < REGISTERS; j++)
-			printf("%s%lu", j ? "," : i ? ",[" : "[", attempts[i][j]);
-		printf("]");
+			module_print("%s%" PRIu64, j ? "," : i ? ",[" : "[", attempts[i][j]);
+		module_print("]");
 	}
-	printf("],");
+	module_print("],");
 }
 
 static void report(void)
 {
-	printf("{\"symbol\":\"%s\",", now.wrapper->symbol);
+	module_print("{\"symbol\":\"%s\",", now.wrapper->symbol);
 	print_attempts();
 	if (now.returned)
-		printf("\"status\":%lu,", now.status);
+		module_print("\"status\":%" PRIu64 ",", now.status);
 	if (now.value_size)
-		printf("\"value\":[%lu,%zu],", now.value, now.value_size);
+		module_print("\"value\":[%" PRIu64 ",%zu],", now.value, now.value_size);
 	if (now.escaped)
-		printf("\"escaped_fault\":%lu,", now.vector);
-	printf("\"trapped\":%s,\"called\":[", now.trapped ? "true" : "false");
+		module_print("\"escaped_fault\":%" PRIu64 ",", now.vector);
+	module_print("\"trapped\":%s,\"called\":[", now.trapped ? "true" : "false");
 	for (size_t i = 0; i < now.called_count; i++)
-		printf("%s\"%s\"", i ? "," : "", now.called[i]);
-	printf("],\"outputs\":[");
+		module_print("%s\"%s\"", i ? "," : "", now.called[i]);
+	module_print("],\"outputs\":[");
 	for (size_t i = 0; i < now.output_count; i++)
-		printf("%s[\"%s\",%lu,%zu]", i ? "," : "", now.outputs[i].name,
-		       now.outputs[i].address, now.outputs[i].size);
-	printf("],\"problems\":[");
+		module_print("%s[\"%s\",%" PRIu64 ",%zu]", i ? "," : "", now.outputs[i].name,
+			     now.outputs[i].address, now.outputs[i].size);
+	module_print("],\"problems\":[");
 	for (size_t i = 0; i < now.problem_count; i++)
-		printf("%s\"%s\"", i ? "," : "", now.problems[i]);
-	printf("],");
-	print_memory();
-	printf("}\n");
+		module_print("%s\"%s\"", i ? "," : "", now.problems[i]);
+	module_print("],");
+	print_regions();
+	print_changes();
+	module_print("}\n");
 }
 
 static void check_preserved(void)
@@ -409,8 +345,8 @@ static void check_preserved(void)
 
 	for (int i = 0; i < SAVED; i++)
 		if (module_after[i] != module_entry[i])
-			problem("%s is %#lx at return and was %#lx", names[i], module_after[i],
-				module_entry[i]);
+			problem("%s is %#" PRIx64 " at return and was %#" PRIx64, names[i],
+				module_after[i], module_entry[i]);
 	if (module_rsp_after != module_rsp)
 		problem("rsp is off by %ld bytes at return", (long)(module_rsp_after - module_rsp));
 	if (module_flags_after & DIRECTION_FLAG)
@@ -428,7 +364,7 @@ static void prepare_thunk(size_t slots)
 	module_stack_slots = slots > ARGUMENT_REGISTERS ? slots - ARGUMENT_REGISTERS : 0;
 	module_may_return = (uint64_t)now.wrapper->may_return;
 	module_flags = FLAGS_AT_ENTRY | (junk() & STATUS_FLAGS);
-	junk_words(module_entry, sizeof(module_entry));
+	module_junk(module_entry, sizeof(module_entry));
 	module_callee = NULL;
 }
 
@@ -468,29 +404,19 @@ void module_end(void)
 	script_position = now.next_call;
 }
 
-void module_load(void)
+void module_prepare(const uint64_t *words, size_t count)
 {
-	static char stack[ALTERNATE_STACK];
-	stack_t alternate = { .ss_sp = stack, .ss_size = sizeof(stack) };
-	/* Not blocked while it runs, so that its own mistakes are reported too. */
-	struct sigaction action = { .sa_sigaction = on_signal,
-				    .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
-
-	sigaltstack(&alternate, NULL);
-	sigaction(SIGILL, &action, NULL);
-	sigaction(SIGSEGV, &action, NULL);
-	junk_words(data, DATA_SIZE);
+	module_junk(data, DATA_SIZE);
 	memcpy(expected, data, DATA_SIZE);
-	read_script();
+	script = words;
+	script_length = count;
+	script_position = 0;
 }
 
-int module_main(void)
+void module_play(void)
 {
-	module_load();
 	while (module_begin() >= 0) {
-		if (!sigsetjmp(abandoned, 0))
-			now.wrapper->call(now.slots);
+		module_run(now.wrapper->call, now.slots);
 		module_end();
 	}
-	return fflush(stdout) ? 1 : 0;
 }

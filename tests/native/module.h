@@ -1,16 +1,23 @@
 /*
  * Plays the other side of the instruction in a program that calls wrappers.
  *
- * SEAMCALL, TDCALL and PVALIDATE raise SIGILL or SIGSEGV in user space. A signal handler takes
- * them, records the registers and does what a script says: the call completes, or fails with CF
- * set, or faults. tests/native_program.py writes programs and scripts, and reads what is printed:
- * one JSON object a call.
+ * SEAMCALL, TDCALL and PVALIDATE raise an exception where there is no module. A handler takes it,
+ * records the registers and does what a script says: the call completes, or fails with CF set, or
+ * faults. tests/native_program.py writes programs and scripts, and reads what is printed: one JSON
+ * object a call.
+ *
+ * module.c is the part that knows no platform; platform.h is what it has from one. signals.c is
+ * that of user space, where the handler is a signal's.
  */
 #ifndef NATIVE_MODULE_H
 #define NATIVE_MODULE_H
 
+#ifdef __KERNEL__
+#include <linux/types.h>
+#else
 #include <stddef.h>
 #include <stdint.h>
+#endif
 
 /* Exit codes beside 0. */
 enum {
@@ -45,15 +52,20 @@ struct program {
 	size_t wrapper_count;
 	const struct callee *callees;
 	size_t callee_count;
-	const struct fixup *fixups, *fixups_end;
-	int fixup_type; /* of rows that put the exception's vector into RAX */
-	int vectors;	/* wrappers may use vector registers, and align the stack for others */
-	int red_zone;	/* they may use the 128 bytes below RSP */
+	int vectors;  /* wrappers may use vector registers, and align the stack for others */
+	int red_zone; /* they may use the 128 bytes below RSP */
 };
 extern const struct program module_program;
 
+/* Its fixup table, where the platform has none of its own. */
+struct fixups {
+	const struct fixup *rows, *end;
+	int type; /* of rows that put the exception's vector into RAX */
+};
+extern const struct fixups module_fixups;
+
 /* The caller's memory. Scripts and reports call its first byte DATA_START. */
-#define DATA_START UINT64_C(0x7e0010000000)
+#define DATA_START ((uint64_t)0x7e0010000000)
 enum { DATA_SIZE = 0x10000 };
 
 /* Where an address of the script is; NULL for 0. */
@@ -70,7 +82,7 @@ void module_status(uint64_t status);
 void module_value(const void *value, size_t size);
 void module_output(const char *name, const void *place, size_t size);
 
-/* Plays all calls of the script in standard input; returns the exit code. */
+/* In user space: plays all calls of the script in standard input; returns the exit code. */
 int module_main(void);
 
 /*

@@ -82,6 +82,38 @@ module_thunk:
 module_returned_anyway:
 	ud2
 
+/* module_run(function, argument) calls the function, which returns or goes on at module_abandon. */
+	.globl module_run
+	.hidden module_run
+	.type module_run, @function
+module_run:
+	pushq %rbx
+	pushq %rbp
+	pushq %r12
+	pushq %r13
+	pushq %r14
+	pushq %r15
+	subq $8, %rsp
+	movq %rsp, module_stack(%rip)
+	movq %rdi, %rax
+	movq %rsi, %rdi
+	call *%rax
+	.globl module_abandon
+	.hidden module_abandon
+module_abandon:
+	movq module_stack(%rip), %rsp
+	cld
+	addq $8, %rsp
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbp
+	popq %rbx
+	ret
+	.size module_run, . - module_run
+
+#ifndef __KERNEL__
 /* What the kernel's functions return through. */
 	.globl __x86_return_thunk
 	.type __x86_return_thunk, @function
@@ -89,6 +121,7 @@ __x86_return_thunk:
 	ret
 	int3
 	.size __x86_return_thunk, . - __x86_return_thunk
+#endif
 
 	.bss
 	.balign 8
@@ -101,6 +134,7 @@ __x86_return_thunk:
 	variable module_rsp, 1
 	variable module_rsp_after, 1
 	variable module_callee, 1
+	variable module_stack, 1
 	variable module_may_return, 1
 	variable module_stack_slots, 1
 	variable module_keep, 64	/* of each argument, the bits to keep and the bits to set */

@@ -111,7 +111,7 @@ class Runtime:
     def objects(self, command: str, linking: str) -> list[str]:
         """The object files."""
         made = []
-        for source in ("module.c", "thunk.S"):
+        for source in ("module.c", "signals.c", "thunk.S"):
             path = self.folder / f"{Path(command).name}-{linking}-{source}.o"
             if not path.exists():
                 compile_file(command, linking, NATIVE / source, path)
