@@ -2,7 +2,7 @@
 
 The program is what a user would write: it includes the generated header, calls each wrapper
 through its prototype, and is linked with the object. tests/native/ plays the other side for it.
-`predict` makes the calls, each with what the interpreter says of it; `write_program` and
+`predict` makes the calls, each with what is to come of it; `write_program` and
 `write_script` are for the C side; `differences` compares a line of its output with a call.
 """
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
+import manifest_oracle
 from execution import Scenario
 
 from seamir.emulate.compare import compare
@@ -52,11 +53,17 @@ class _Recorder:
         return self.outcomes[-1]
 
 
-def predict(index: int, plan: Plan, scenario: Scenario) -> Call:
-    """What a call of the `index`-th wrapper does according to its plan."""
-    scenario = replace(scenario, arguments=_passable(plan, scenario.arguments))
+def predict(
+    index: int, plan: Plan, scenario: Scenario, manifest: manifest_oracle.Json | None = None
+) -> Call:
+    """What a call of the `index`-th wrapper does: by its plan, or by a manifest if there is one."""
+    arguments = _passable(plan, scenario.arguments)
+    scenario = replace(scenario, arguments=arguments)
     recorder = _Recorder(scenario.side)
-    run = interpret(plan, scenario.arguments, Memory(scenario.regions), recorder)
+    if manifest is None:
+        run = interpret(plan, arguments, Memory(scenario.regions), recorder)
+    else:
+        run = manifest_oracle.predict(manifest, plan.symbol, arguments, scenario.regions, recorder)
     return Call(index, plan, scenario, tuple(recorder.outcomes), run)
 
 
@@ -80,7 +87,7 @@ def write_program(plans: Sequence[Plan], target: Target, header: str) -> str:
     parts = [f'#include "{header}"\n#include "module.h"\n']
     parts.append(f'_Static_assert({memory}, "the memory of the script");\n')
     parts += _foreign_structures(plans)
-    parts += [_stub(symbol) for symbol in callees]
+    parts += [f"MODULE_STUB({symbol});\n" for symbol in callees]
     parts += [_calling_function(plan) for plan in plans]
     rows = [_wrapper_row(plan, callees) for plan in plans]
     parts.append(_table("struct wrapper wrappers", rows))
@@ -146,14 +153,6 @@ def _callees(plans: Sequence[Plan]) -> list[str]:
     return sorted({action.symbol for plan in plans for action in _called(plan)})
 
 
-def _stub(symbol: str) -> str:
-    return f"""\
-void {symbol}(void);
-__asm__(".pushsection .text\\n.globl {symbol}\\n.type {symbol}, @function\\n"
-	"{symbol}:\\n\\tud2\\n\\tret\\n.size {symbol}, . - {symbol}\\n.popsection\\n");
-"""
-
-
 def _table(name: str, rows: Sequence[str]) -> str:
     body = ",\n".join(f"\t{row}" for row in rows)
     return f"static const {name}[] = {{\n{body},\n}};\n"
@@ -170,7 +169,7 @@ def _wrapper_row(plan: Plan, callees: Sequence[str]) -> str:
 
 def _calling_function(plan: Plan) -> str:
     """A C function that calls a wrapper: arguments from words, results to module.c."""
-    lines = [_local(plan, index, a) for index, a in enumerate(plan.arguments)] or ["(void)slots;"]
+    lines = [_local(plan, index, argument) for index, argument in enumerate(plan.arguments)]
     names = ", ".join(f"arg_{argument.name}" for argument in plan.arguments)
     call = f"MODULE_CALL({plan.symbol})({names});"
     match plan.returns:
@@ -189,6 +188,7 @@ def _calling_function(plan: Plan) -> str:
             lines.append("module_value(&returned.value, sizeof(returned.value));")
     if plan.returns is not Returns.NOTHING:
         lines += [_report_output(place) for place in _places(plan)]
+    lines += [] if plan.arguments else ["(void)slots;"]
     body = "\n".join(f"\t{line}" for line in lines)
     return f"static void call_{plan.symbol}(const uint64_t *slots)\n{{\n{body}\n}}\n"
 

@@ -61,7 +61,7 @@ extern HIDDEN uint64_t module_after[SAVED], module_entry[SAVED + 3], module_flag
 extern HIDDEN uint64_t module_rsp, module_rsp_after, module_flags_after;
 extern HIDDEN uint64_t module_may_return, module_stack_slots, module_keep[SLOTS], module_dirt[SLOTS];
 extern HIDDEN const unsigned char module_returned_anyway[];
-HIDDEN void module_run(void (*call)(const uint64_t *slots), const uint64_t *slots);
+HIDDEN void module_enter(void (*call)(const uint64_t *slots), const uint64_t *slots);
 
 /* -- when something is wrong: with the wrapper, or with the test */
 
@@ -394,6 +394,11 @@ int module_begin(void)
 	return (int)index;
 }
 
+void module_run(void)
+{
+	module_enter(now.wrapper->call, now.slots);
+}
+
 void module_end(void)
 {
 	if (now.stored_early)
@@ -411,12 +416,4 @@ void module_prepare(const uint64_t *words, size_t count)
 	script = words;
 	script_length = count;
 	script_position = 0;
-}
-
-void module_play(void)
-{
-	while (module_begin() >= 0) {
-		module_run(now.wrapper->call, now.slots);
-		module_end();
-	}
 }

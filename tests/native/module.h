@@ -13,10 +13,15 @@
 #define NATIVE_MODULE_H
 
 #ifdef __KERNEL__
+#include <linux/linkage.h>
+#include <linux/objtool.h>
 #include <linux/types.h>
 #else
 #include <stddef.h>
 #include <stdint.h>
+#define ANNOTATE_NOENDBR "" /* no indirect branch leads here */
+#define ASM_REACHABLE "" /* after this ud2 it goes on */
+#define ASM_RET "ret\n"
 #endif
 
 /* Exit codes beside 0. */
@@ -35,11 +40,25 @@ struct wrapper {
 	uint32_t final; /* bit i: it calls program.callees[i] as a function that never returns */
 };
 
-/* A function that wrappers call; its code is ud2; ret. */
+/* A function that wrappers call. */
 struct callee {
 	const char *symbol;
 	void (*stub)(void);
 };
+
+/* Defines it: the invalid instruction ud2, and a return. */
+#define MODULE_STUB(symbol)                                                 \
+	void symbol(void);                                                  \
+	__asm__(".pushsection .text\n"                                      \
+		".globl " #symbol "\n"                                      \
+		".type " #symbol ", @function\n"                            \
+		#symbol ":\n"                                               \
+		ANNOTATE_NOENDBR "\n"                                       \
+		"ud2\n"                                                     \
+		ASM_REACHABLE                                               \
+		ASM_RET                                                     \
+		".size " #symbol ", . - " #symbol "\n"                      \
+		".popsection\n")
 
 /* A row of the fixup table, relative to each word. */
 struct fixup {

@@ -7,6 +7,8 @@
 #include <linux/string.h>
 #define PRIu64 "llu"
 #define PRIx64 "llx"
+/* By the kernel's own name of what never returns: objtool knows that. */
+#define module_bad_script(what) panic("bad script: %s", what)
 #else
 #include <inttypes.h>
 #include <stdarg.h>
@@ -35,15 +37,17 @@ struct machine {
 void module_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Says what is wrong with the script, and ends. */
+#ifndef __KERNEL__
 void module_bad_script(const char *what) __attribute__((noreturn));
+#endif
 
 /* -- what module.c has */
 
 /* Begins with a script of so many words. */
 void module_prepare(const uint64_t *words, size_t count);
 
-/* Plays all calls of the script. */
-void module_play(void);
+/* Makes the call that was begun. */
+void module_run(void);
 
 /* What is to become of the processor. */
 enum verdict {

@@ -135,6 +135,9 @@ void module_load(void)
 int module_main(void)
 {
 	module_load();
-	module_play();
+	while (module_begin() >= 0) {
+		module_run();
+		module_end();
+	}
 	return fflush(stdout) ? 1 : 0;
 }

@@ -4,6 +4,18 @@
  * after, it notes what became of the registers that a function preserves.
  */
 
+#ifdef __KERNEL__
+#include <linux/linkage.h>
+#include <linux/objtool.h>
+#include <asm/nospec-branch.h>
+#else
+#define RET ret
+	.macro ANNOTATE_RETPOLINE_SAFE	/* the call that follows is meant to be indirect */
+	.endm
+	.macro ANNOTATE_NOENDBR		/* no indirect branch leads here */
+	.endm
+#endif
+
 	.macro store_saved array
 	movq %rbx, \array+0(%rip)
 	movq %rbp, \array+8(%rip)
@@ -20,6 +32,11 @@
 	movq \array+24(%rip), %r13
 	movq \array+32(%rip), %r14
 	movq \array+40(%rip), %r15
+	.endm
+
+	.macro load_flags		/* of what a caller may have: the direction flag is clear */
+	pushq module_flags(%rip)
+	popfq
 	.endm
 
 	.macro dirty register, index
@@ -60,33 +77,34 @@ module_thunk:
 	movq module_entry+48(%rip), %rax
 	movq module_entry+56(%rip), %r10
 	movq module_entry+64(%rip), %r11
-	pushq module_flags(%rip)
-	popfq
+	load_flags
 	movq %rsp, module_rsp(%rip)
+	ANNOTATE_RETPOLINE_SAFE
 	call *module_callee(%rip)
 	movq %rsp, module_rsp_after(%rip)
 	movq module_rsp(%rip), %rsp
 	pushfq
 	popq module_flags_after(%rip)
-	cld
+	load_flags
 	store_saved module_after
 	load_saved module_caller
 	cmpq $0, module_may_return(%rip)
 	je module_returned_anyway
 	pushq module_return(%rip)
-	ret
+	RET
 	.size module_thunk, . - module_thunk
 
 	.globl module_returned_anyway
 	.hidden module_returned_anyway
 module_returned_anyway:
+	ANNOTATE_NOENDBR
 	ud2
 
-/* module_run(function, argument) calls the function, which returns or goes on at module_abandon. */
-	.globl module_run
-	.hidden module_run
-	.type module_run, @function
-module_run:
+/* module_enter(function, argument) calls the function, which returns or goes on at module_abandon. */
+	.globl module_enter
+	.hidden module_enter
+	.type module_enter, @function
+module_enter:
 	pushq %rbx
 	pushq %rbp
 	pushq %r12
@@ -97,12 +115,14 @@ module_run:
 	movq %rsp, module_stack(%rip)
 	movq %rdi, %rax
 	movq %rsi, %rdi
+	ANNOTATE_RETPOLINE_SAFE
 	call *%rax
 	.globl module_abandon
 	.hidden module_abandon
 module_abandon:
+	ANNOTATE_NOENDBR
 	movq module_stack(%rip), %rsp
-	cld
+	load_flags
 	addq $8, %rsp
 	popq %r15
 	popq %r14
@@ -110,8 +130,8 @@ module_abandon:
 	popq %r12
 	popq %rbp
 	popq %rbx
-	ret
-	.size module_run, . - module_run
+	RET
+	.size module_enter, . - module_enter
 
 #ifndef __KERNEL__
 /* What the kernel's functions return through. */
