@@ -1,0 +1,71 @@
+"""Wrappers called in running kernels: emulated ones, and a fake TDX module in them.
+
+Every wrapper of the host library, those that resume interrupted leaves, and the drop-ins for KVM's
+wrappers: over all outcomes that a kernel can be given, with what the manifest says of each. Then
+modules that are damaged, to see that it would be found.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import pytest
+from compat_callers import SPURIOUS, callers_play
+from execution import scenarios
+from fake_module import Play, Played, boot_plays, build_plays, is_playable
+from kernels import Kernel
+from native_program import Call, predict
+
+import seamir
+from seamir.compiler import Compilation
+
+# The descriptions, with how many calls of each kind are made of a wrapper.
+DESCRIPTIONS = {"host": 2, "resume": 1, "linux_compat": 2}
+
+
+@cache
+def compilation(name: str) -> Compilation:
+    """A file of the library for the kernel."""
+    program = seamir.load(f"tdx/{name}.seam", allow_calls=(SPURIOUS,))
+    return seamir.compile(program, emit=("kbuild", "manifest"), export="none")
+
+
+def calls(result: Compilation, repeat: int) -> list[Call]:
+    """Calls of all wrappers, of all outcomes that can be played, as the manifest foresees them."""
+    manifest = json.loads(result.outputs["manifest"].text)
+    made = (
+        predict(index, plan, scenario, manifest)
+        for index, plan in enumerate(result.plans)
+        for scenario in scenarios(plan, repeat=repeat)
+    )
+    return [call for call in made if is_playable(call)]
+
+
+@cache
+def plays() -> tuple[Play, ...]:
+    """What is played in every kernel."""
+    played = [
+        Play(f"play_{name}", compilation(name), calls(compilation(name), repeat))
+        for name, repeat in DESCRIPTIONS.items()
+    ]
+    return (*played, callers_play(compilation("linux_compat")))
+
+
+@pytest.fixture(scope="module")
+def played(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """All of `plays` in one boot of each kernel."""
+    folder = tmp_path_factory.mktemp("plays")
+    built = build_plays(kernel, folder, plays())
+    assert built.status == 0, built.output
+    assert built.complaints == []
+    return boot_plays(kernel, folder, plays())
+
+
+def test_the_kernel_is_as_before(played: Played) -> None:
+    assert played.booted.complaints() == [], played.booted.log
+
+
+@pytest.mark.parametrize("index", range(len(DESCRIPTIONS) + 1), ids=[*DESCRIPTIONS, "callers"])
+def test_wrappers_do_in_a_kernel_what_the_manifest_says(played: Played, index: int) -> None:
+    assert played.differences(plays()[index]) == []
