@@ -26,9 +26,10 @@ ROOT = Path(__file__).parent.parent
 CACHE = Path(os.environ.get("SEAMIR_KERNELS") or ROOT / "build" / "kernels").absolute()
 TIME_LIMIT = 600  # seconds for one command; a guard only
 
-# What is needed of the packages that a metapackage leads to: Debian's common headers, the programs
-# of the build, the flags of the compiler. Not linux-base, modules, firmware.
-_PARTS = re.compile(r"linux-(\S+-)?(headers|image|kbuild|compiler)-")
+# What is needed of the packages that a metapackage leads to: headers and those that they have in
+# common, the image (since Linux 7 linux-binary-... has it), the programs of the build, the flags of
+# the compiler. Not linux-base, modules, firmware.
+_PARTS = re.compile(r"linux-(\S+-)?(headers|image|binary|kbuild|compiler)-")
 # Of the packages of a kernel that was unpacked, a line for each: "NAME VERSION".
 _RECORD = "packages"
 
@@ -136,7 +137,10 @@ def unpacked(row: Row) -> Kernel | None:
 
 
 def _kernel_in(tree: Path) -> Kernel:
-    (image,) = tree.glob("boot/vmlinuz-*")
+    images = list(tree.glob("boot/vmlinuz-*"))
+    if len(images) != 1:
+        raise Unavailable(f"its packages have {len(images)} images of kernels")
+    image = images[0]
     release = image.name.removeprefix("vmlinuz-")
     return Kernel(release, tree / "usr" / "src" / f"linux-headers-{release}", image)
 

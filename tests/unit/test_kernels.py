@@ -165,6 +165,12 @@ def test_headers_and_image_are_of_one_release(packages: Path) -> None:
     assert in_cache() == []
 
 
+def test_there_is_one_image(packages: Path) -> None:
+    package(packages, "linux-image-6.1.0-7-cloud-amd64")
+    with pytest.raises(Unavailable, match="its packages have 0 images of kernels"):
+        fetch(ROW)
+
+
 def test_the_command_prints_a_line_for_each(
     packages: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
