@@ -60,8 +60,8 @@ def run_make(*arguments: str | Path) -> Built:
     ours = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}
     env = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run(
-        # Type information for BPF needs vmlinux and pahole.
-        ("make", f"-j{os.cpu_count() or 1}", "CONFIG_DEBUG_INFO_BTF_MODULES=", *arguments),
+        # -O: no line of two programs. Type information for BPF needs vmlinux and pahole.
+        ("make", f"-j{os.cpu_count() or 1}", "-O", "CONFIG_DEBUG_INFO_BTF_MODULES=", *arguments),
         env={**env, "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -137,12 +137,17 @@ def unpacked(row: Row) -> Kernel | None:
 
 
 def _kernel_in(tree: Path) -> Kernel:
-    images = list(tree.glob("boot/vmlinuz-*"))
-    if len(images) != 1:
-        raise Unavailable(f"its packages have {len(images)} images of kernels")
-    image = images[0]
-    release = image.name.removeprefix("vmlinuz-")
-    return Kernel(release, tree / "usr" / "src" / f"linux-headers-{release}", image)
+    """The kernel that packages were unpacked of; raises `Unavailable` if they do not have one."""
+    folders = [path.parent for path in tree.glob("usr/src/linux-headers-*/Module.symvers")]
+    if len(folders) != 1:
+        raise Unavailable(f"there are headers of {len(folders)} kernels in its packages")
+    release = folders[0].name.removeprefix("linux-headers-")
+    # Packages of Linux 7 have it among the modules.
+    images = (tree / "boot" / f"vmlinuz-{release}", tree / "usr/lib/modules" / release / "vmlinuz")
+    for image in images:
+        if image.exists():
+            return Kernel(release, folders[0], image)
+    raise Unavailable(f"its packages have no image of {release}")
 
 
 # -- fetching
@@ -162,8 +167,7 @@ def fetch(row: Row) -> Kernel:
     with tempfile.TemporaryDirectory(prefix=".part-", dir=CACHE) as part:
         tree = Path(part, "tree")
         _unpack(_download(packages, Path(part)), tree)
-        if not (_kernel_in(tree).headers / "Makefile").exists():
-            raise Unavailable("its headers and its image are of different releases")
+        _kernel_in(tree)  # raises if there is none
         _relocate(tree)
         (tree / _RECORD).write_text(record)
         if row.folder.exists():

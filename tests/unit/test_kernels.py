@@ -64,6 +64,7 @@ def offer(folder: Path, release: str) -> None:
     tree = folder / release / "usr" / "src"
     for name in (headers, common):
         (tree / name).mkdir(parents=True)
+    (tree / headers / "Module.symvers").touch()
     (tree / headers / "Makefile").write_text(f"include /usr/src/{common}/Makefile\n")
     (folder / release / "boot").mkdir()
     (folder / release / "boot" / f"vmlinuz-{release}-cloud-amd64").write_bytes(release.encode())
@@ -71,18 +72,22 @@ def offer(folder: Path, release: str) -> None:
     depends = f"linux-base (>= 4), {common} (= 1), {image} (= 1) | {image}-unsigned, linux-kbuild-6"
     package(folder, "linux-headers-cloud-amd64", headers)
     package(folder, "linux-image-cloud-amd64", f"{image} (= 1)")
-    package(folder, headers, depends, folder / release / "usr")
-    package(folder, image, "kmod, linux-modules-6, linux-firmware", folder / release / "boot")
+    package(folder, headers, depends, folder / release / "usr", "usr")
+    package(
+        folder, image, "kmod, linux-modules-6, linux-firmware", folder / release / "boot", "boot"
+    )
     package(folder, common)
     package(folder, "linux-kbuild-6", "libc6 (>= 2.34)")
 
 
-def package(folder: Path, name: str, depends: str = "", content: Path | None = None) -> None:
-    """A package with a folder of the system, or with nothing in it."""
+def package(
+    folder: Path, name: str, depends: str = "", content: Path | None = None, place: str = ""
+) -> None:
+    """A package with a folder, which is unpacked to `place`, or with nothing in it."""
     (folder / name).write_text(f"Package: {name}\nVersion: 1\nDepends: {depends}\nSize: 2\n\n")
     with tarfile.open(folder / f"{name}.tar", "w") as archive:
         if content is not None:
-            archive.add(content, content.name)
+            archive.add(content, place)
 
 
 def downloaded(folder: Path) -> list[str]:
@@ -160,14 +165,25 @@ def test_headers_and_image_are_of_one_release(packages: Path) -> None:
     (packages / "linux-headers-cloud-amd64").write_text(old)
     record = packages / "linux-headers-6.1.0-7-cloud-amd64"
     record.write_text(record.read_text().replace("linux-image-6.1.0-7", "linux-image-6.1.0-8"))
-    with pytest.raises(Unavailable, match="its headers and its image are of different releases"):
+    with pytest.raises(Unavailable, match="its packages have no image of 6"):
         fetch(ROW)
     assert in_cache() == []
 
 
-def test_there_is_one_image(packages: Path) -> None:
-    package(packages, "linux-image-6.1.0-7-cloud-amd64")
-    with pytest.raises(Unavailable, match="its packages have 0 images of kernels"):
+def test_the_image_may_be_in_a_package_of_its_own(packages: Path) -> None:
+    """So it is since Linux 7."""
+    release = "6.1.0-7-cloud-amd64"
+    (packages / "new" / release).mkdir(parents=True)
+    (packages / "new" / release / "vmlinuz").write_bytes(b"another")
+    package(packages, f"linux-image-{release}", f"linux-base-{release}, linux-binary-{release}")
+    package(packages, f"linux-binary-{release}", "", packages / "new", "usr/lib/modules")
+    kernel = fetch(ROW)
+    assert (kernel.release, kernel.image.read_bytes()) == (release, b"another")
+
+
+def test_without_headers_there_is_no_kernel(packages: Path) -> None:
+    package(packages, "linux-headers-6.1.0-7-cloud-amd64")
+    with pytest.raises(Unavailable, match="there are headers of 0 kernels in its packages"):
         fetch(ROW)
 
 
