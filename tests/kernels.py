@@ -30,7 +30,7 @@ TIME_LIMIT = 600  # seconds for one command; a guard only
 # common, the image (since Linux 7 linux-binary-... has it), the programs of the build, the flags of
 # the compiler. Not linux-base, modules, firmware.
 _PARTS = re.compile(r"linux-(\S+-)?(headers|image|binary|kbuild|compiler)-")
-# Of the packages of a kernel that was unpacked, a line for each: "NAME VERSION".
+# What a kernel was unpacked of and where, a line for each package: "NAME VERSION".
 _RECORD = "packages"
 
 
@@ -159,7 +159,8 @@ def fetch(row: Row) -> Kernel:
     Raises `Unavailable`.
     """
     packages = _packages(row)
-    record = "".join(f"{name} {version}\n" for name, version in packages.items())
+    lines = [str(row.folder), *(f"{name} {version}" for name, version in packages.items())]
+    record = "".join(f"{line}\n" for line in lines)
     with suppress(FileNotFoundError):
         if (row.folder / _RECORD).read_text() == record:
             return _kernel_in(row.folder)
@@ -168,7 +169,7 @@ def fetch(row: Row) -> Kernel:
         tree = Path(part, "tree")
         _unpack(_download(packages, Path(part)), tree)
         _kernel_in(tree)  # raises if there is none
-        _relocate(tree)
+        _relocate(tree, row.folder)
         (tree / _RECORD).write_text(record)
         if row.folder.exists():
             shutil.rmtree(row.folder)
@@ -216,12 +217,12 @@ def _unpack(packages: Iterable[Path], tree: Path) -> None:
         _run("dpkg", "-x", str(package), str(tree))
 
 
-def _relocate(tree: Path) -> None:
-    """Debian's headers name those that all flavours have in common by an absolute path."""
+def _relocate(tree: Path, folder: Path) -> None:
+    """Debian's headers name themselves, and what they have in common, by absolute paths."""
     for makefile in tree.glob("usr/src/linux-headers-*/Makefile"):
         text = makefile.read_text()
-        if text.startswith("include /usr/src/"):
-            makefile.write_text(text.replace("include /usr/src/", "include ../", 1))
+        if "include /usr/src/" in text:
+            makefile.write_text(text.replace("/usr/src/", f"{folder}/usr/src/"))
 
 
 def _run(*command: str, cwd: Path | None = None) -> str:

@@ -65,7 +65,9 @@ def offer(folder: Path, release: str) -> None:
     for name in (headers, common):
         (tree / name).mkdir(parents=True)
     (tree / headers / "Module.symvers").touch()
-    (tree / headers / "Makefile").write_text(f"include /usr/src/{common}/Makefile\n")
+    (tree / headers / "Makefile").write_text(
+        f"KBUILD_OUTPUT=/usr/src/{headers}\ninclude /usr/src/{common}/Makefile\n"
+    )
     (folder / release / "boot").mkdir()
     (folder / release / "boot" / f"vmlinuz-{release}-cloud-amd64").write_bytes(release.encode())
 
@@ -109,9 +111,10 @@ def test_a_kernel_is_what_its_metapackages_lead_to(packages: Path) -> None:
     kernel = fetch(ROW)
     assert (kernel.release, kernel.version) == ("6.1.0-7-cloud-amd64", (6, 1))
     assert kernel.image.read_bytes() == b"6.1.0-7"
-    # It is found from where it lies: nothing is installed.
+    # Nothing is installed: it is where the cache is.
     assert (kernel.headers / "Makefile").read_text() == (
-        "include ../linux-headers-6.1.0-7-common/Makefile\n"
+        f"KBUILD_OUTPUT={kernel.headers}\n"
+        f"include {ROW.folder}/usr/src/linux-headers-6.1.0-7-common/Makefile\n"
     )
     assert downloaded(packages) == [
         "linux-headers-6.1.0-7-cloud-amd64",
@@ -126,6 +129,15 @@ def test_a_version_is_downloaded_once(packages: Path) -> None:
     assert downloaded(packages)
     assert fetch(ROW) == first == unpacked(ROW)
     assert not downloaded(packages)
+
+
+def test_a_cache_that_was_moved_is_made_anew(
+    packages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch(ROW)
+    moved = kernels.CACHE.rename(packages / "moved")
+    monkeypatch.setattr(kernels, "CACHE", moved)
+    assert str(moved) in (fetch(ROW).headers / "Makefile").read_text()
 
 
 def test_a_new_version_takes_the_place_of_the_old(packages: Path) -> None:
