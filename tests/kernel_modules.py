@@ -18,9 +18,10 @@ _ALLOWED = re.compile(
         (
             r"  [A-Z]+( \[M\])? +\S+",  # a step, such as "  CC [M]  /tmp/module/main.o"
             r"make(\[\d+\])?: (Entering|Leaving) directory .*",
-            # Distributions build the kernel with one version of a compiler, and offer another.
-            r"warning: the compiler differs from the one used to build the kernel",
-            r"  (The kernel was built by|You are using): .*",
+            # Distributions build the kernel with one version of a compiler, and offer another; and
+            # pahole, which newer kernels ask for, is not needed here.
+            r"warning: (the compiler|pahole version) differs from the one used to build the kernel",
+            r"  (The kernel was built (by|with)|You are using): .*",
             # Type information for BPF needs vmlinux, which packages do not have.
             r"Skipping BTF generation for .*",
         )

@@ -61,13 +61,14 @@ def test_it_builds_without_a_word(way: str, examples: tuple[Examples, Examples])
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_wrapper_is_exported_with_a_checksum(
-    way: str, examples: tuple[Examples, Examples]
+    way: str, kernel: Kernel, examples: tuple[Examples, Examples]
 ) -> None:
     text = examples[0][way].files["Module.symvers"].decode()
     rows = [line.split("\t") for line in text.splitlines()]
     symbols = seamir.compile(seamir.load("tdx/host.seam"), emit=()).symbols
     assert sorted(row[1] for row in rows) == sorted(symbols)
-    assert not [row for row in rows if int(row[0], 16) == 0]
+    # Some kernels have no checksums at all.
+    assert {int(row[0], 16) != 0 for row in rows} == {kernel.has("CONFIG_MODVERSIONS")}
     assert {row[3] for row in rows} == {"EXPORT_SYMBOL_GPL"}
 
 
