@@ -40,10 +40,10 @@ class Play:
     """
 
     name: str
-    compilation: Compilation
-    calls: Sequence[Call]
-    damaged: bytes | None = None
-    sources: Mapping[str, str] = field(default_factory=dict)
+    compilation: Compilation = field(repr=False)
+    calls: Sequence[Call] = field(repr=False)  # thousands
+    damaged: bytes | None = field(default=None, repr=False)
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def is_playable(call: Call) -> bool:
@@ -83,8 +83,8 @@ def _write_module(folder: Path, play: Play) -> None:
 class Played:
     """What a boot with plays came to: the log, and of each play the lines of its report."""
 
-    booted: Booted
-    reports: Mapping[str, Sequence[str]]
+    booted: Booted = field(repr=False)
+    reports: Mapping[str, Sequence[str]] = field(repr=False)
 
     def differences(self, play: Play) -> list[str]:
         """How the calls of a play went otherwise than they should."""

@@ -19,6 +19,7 @@ from native_program import Call, predict
 
 import seamir
 from seamir.compiler import Compilation
+from seamir.emulate.script import Carry, Completed, Fault
 
 # The descriptions, with how many calls of each kind are made of a wrapper.
 DESCRIPTIONS = {"host": 2, "resume": 1, "linux_compat": 2}
@@ -60,6 +61,17 @@ def played(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Played:
     assert built.status == 0, built.output
     assert built.complaints == []
     return boot_plays(kernel, folder, plays())
+
+
+@pytest.mark.parametrize("index", range(len(DESCRIPTIONS)), ids=DESCRIPTIONS)
+def test_every_wrapper_is_called_in_every_way(index: int) -> None:
+    play = plays()[index]
+    for plan in play.compilation.plans:
+        played = [call.outcomes for call in play.calls if call.plan.symbol == plan.symbol]
+        ends = [outcomes[-1] for outcomes in played if outcomes]
+        assert all(end in ends for end in (Carry(), Fault(6), Fault(13))), plan.symbol
+        assert any(isinstance(end, Completed) for end in ends), plan.symbol
+        assert max(map(len, played)) == plan.bound, plan.symbol
 
 
 def test_the_kernel_is_as_before(played: Played) -> None:
