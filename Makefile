@@ -31,7 +31,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n auto $(TESTS)
 
 test-system: kernels
-	$(BIN)/python -m pytest tests/kernel
+	$(BIN)/python -m pytest -n auto --dist loadfile tests/kernel
 
 # What examples/kernel-module/README.md shows.
 run-kernel-module: kernels
