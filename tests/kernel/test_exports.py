@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -105,33 +106,36 @@ def test_exports_have_crcs_and_are_used(
     assert built.status == 0
     rows = exported(tmp_path)
     assert set(rows) == {"test_track", "test_read"}
-    assert len({crc for crc, *_ in rows.values()} - {"0x00000000"}) == len(rows)  # by prototype
-    owner = f"{tmp_path}/owner"
-    wanted = [owner, "EXPORT_SYMBOL_GPL", namespace]
-    assert [rest for _, *rest in rows.values()] == [wanted, wanted]
+    if kernel.has("CONFIG_MODVERSIONS"):
+        assert len({crc for crc, *_ in rows.values()} - {"0x00000000"}) == len(rows)  # by prototype
+    for _, owner, *rest in rows.values():
+        assert (Path(owner).name, rest) == ("owner", ["EXPORT_SYMBOL_GPL", namespace])
 
 
 def test_nobody_may_use_what_is_not_exported(kernel: Kernel, tmp_path: Path) -> None:
     built = build(kernel, tmp_path, "none")
-    assert 'ERROR: modpost: "test_track" [' in built.output
+    assert re.search("ERROR: modpost: .*test_track.* undefined!", built.output)
     assert not (tmp_path / "user.ko").exists()
 
 
 def test_a_namespace_has_to_be_imported(kernel: Kernel, tmp_path: Path) -> None:
     built = build(kernel, tmp_path, "namespace:TDX_CALLS")
-    words = "module user uses symbol test_track from namespace TDX_CALLS, but does not import it."
-    assert words in built.output
+    words = "uses symbol '?test_track'? from namespace '?TDX_CALLS'?, but does not import it"
+    assert re.search(words, built.output)
 
 
 def test_gpl_only(kernel: Kernel, tmp_path: Path) -> None:
     built = build(kernel, tmp_path, licence="Proprietary")
-    assert "GPL-incompatible module user.ko uses GPL-only symbol 'test_track'" in built.output
+    words = "GPL-incompatible module (user.ko )?uses GPL-only symbol 'test_track'"
+    assert re.search(words, built.output)
 
 
 def test_exports_to_modules_by_name(kernel: Kernel, tmp_path: Path) -> None:
-    stub = FOR_MODULES if kernel.version >= (6, 4) else FOR_MODULES_BEFORE_6_4
-    (tmp_path / "stub.h").write_text(stub)
-    kbuild = OWNER_ALONE + "CFLAGS_leaves_exports.o := -include $(src)/stub.h\n"
+    kbuild = OWNER_ALONE
+    if kernel.version < (6, 17):
+        stub = FOR_MODULES if kernel.version >= (6, 4) else FOR_MODULES_BEFORE_6_4
+        (tmp_path / "stub.h").write_text(stub)
+        kbuild += "CFLAGS_leaves_exports.o := -include $(src)/stub.h\n"
     built = build(kernel, tmp_path, "modules:user,kvm-*", kbuild=kbuild)
     assert built.complaints == []
     rows = exported(tmp_path)
