@@ -17,6 +17,7 @@ OPTIONS = {
     "rethunk": "CONFIG_MITIGATION_RETHUNK",
     "sls": "CONFIG_MITIGATION_SLS",
     "patchable-prefix": "CONFIG_CALL_PADDING",
+    "kcfi": "CONFIG_CFI",
 }
 
 

@@ -2,7 +2,7 @@
 
 Takes the text that the object is made of too, and returns a .S file as people write it for the
 kernel, which is to be read line by line. What the kernel decides is left to its macros: ENDBR and
-alignment to SYM_FUNC_START, the way of returning to RET, a row of the exception table to
+alignment to SYM_TYPED_FUNC_START, the way of returning to RET, a row of the exception table to
 _ASM_EXTABLE_FAULT. The instructions are LLVM's. Nothing of a description reaches the text but
 through `plain`, and only in C comments; symbols and labels are identifiers.
 """
@@ -48,14 +48,10 @@ _CARRY_BRANCH = re.compile(r"\tjc\t(\.L\w+)")
 _CALL = "\t.byte\t"
 _LEAVING = re.compile(r"\t(popq\t.+|addq\t\$\d+, %rsp|xorl\t(%\w+), \2)")
 _TABLE_MACRO = "\t_ASM_EXTABLE_FAULT("
-# What begins a function, by the features `ibt` and `kcfi`. Each of these macros is in
-# <linux/linkage.h> or <linux/cfi_types.h> since Linux 6.1.
-_STARTS = {
-    (True, False): "SYM_FUNC_START({})",
-    (False, False): "SYM_START({}, SYM_L_GLOBAL, SYM_A_ALIGN)",
-    (True, True): "SYM_TYPED_FUNC_START({})",
-    (False, True): "SYM_TYPED_START({}, SYM_L_GLOBAL, SYM_A_ALIGN)",
-}
+# What begins a function that pointers may lead to: with ENDBR, and with its type id where the
+# kernel checks types. In SYM_FUNC_START there is ENDBR in Linux 6.1 to 6.14 only.
+_TYPED_START = "SYM_TYPED_FUNC_START({})"
+_START = "SYM_FUNC_START({})"
 
 
 @dataclass(frozen=True)
@@ -148,18 +144,23 @@ def _beginning(source_name: str, target: Target) -> list[str]:
 
 def _includes(functions: Sequence[_Function], target: Target) -> list[str]:
     lines = ["#include <linux/linkage.h>"]
-    if "kcfi" in target.features:
+    if _is_typed(target):
         lines.append("#include <linux/cfi_types.h>")
     if any(function.table for function in functions):
         lines.append("#include <asm/asm.h>")
     return lines
 
 
+def _is_typed(target: Target) -> bool:
+    """Whether functions begin as those do that pointers may lead to."""
+    return not target.features.isdisjoint({"ibt", "kcfi"})
+
+
 def _function_lines(function: _Function, target: Target, source_lines: SourceLines) -> list[str]:
     """The lines of a function, from its heading to its end."""
     plan, names = function.plan, _label_names(function)
     title, _, *table = heading(plan)
-    start = _STARTS["ibt" in target.features, "kcfi" in target.features]
+    start = _TYPED_START if _is_typed(target) else _START
     source_lines.begin_function()
     body = [_line(line, names, source_lines) for line in function.lines]
     return [

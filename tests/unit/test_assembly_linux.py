@@ -134,6 +134,7 @@ EXPECTED = """\
  */
 
 #include <linux/linkage.h>
+#include <linux/cfi_types.h>
 #include <asm/asm.h>
 
 .text
@@ -148,7 +149,7 @@ EXPECTED = """\
  *   out  rcx        *r
  *   out  rax        status
  */
-SYM_FUNC_START(my_a)
+SYM_TYPED_FUNC_START(my_a)
 	/* text.seam:11: leaf A = 1 via c (a: u64) -> (r: u64 = rcx) { rcx = a; } // twice */
 	movq	%rdi, %rcx
 	movl	$1, %eax
@@ -194,15 +195,15 @@ def test_a_source_line_keeps_within_the_line() -> None:
 
 def test_sections() -> None:
     text = compiled("sections").outputs["asm"].text
-    found = re.findall(r"(?m)^(\..*|SYM_FUNC_START.*)$", text)
+    found = re.findall(r"(?m)^(\..*|SYM_TYPED_FUNC_START.*)$", text)
     assert [line for line in found if not line.startswith(".L")] == [
         '.section .noinstr.text, "ax"',
-        "SYM_FUNC_START(section_noinstr)",
+        "SYM_TYPED_FUNC_START(section_noinstr)",
         ".text",
-        "SYM_FUNC_START(section_last)",
+        "SYM_TYPED_FUNC_START(section_last)",
         '.section .noinstr.text, "ax"',
-        "SYM_FUNC_START(section_last_td)",
-        "SYM_FUNC_START(plain_in_noinstr)",
+        "SYM_TYPED_FUNC_START(section_last_td)",
+        "SYM_TYPED_FUNC_START(plain_in_noinstr)",
     ]
 
 
@@ -210,12 +211,12 @@ def test_sections() -> None:
 BEGINNINGS = {
     "ibt": (
         {"ibt", "fixup"},
-        "SYM_FUNC_START(a)",
-        ["linux/linkage.h", "asm/asm.h"],
+        "SYM_TYPED_FUNC_START(a)",
+        ["linux/linkage.h", "linux/cfi_types.h", "asm/asm.h"],
     ),
     "no ibt": (
         {"fixup"},
-        "SYM_START(a, SYM_L_GLOBAL, SYM_A_ALIGN)",
+        "SYM_FUNC_START(a)",
         ["linux/linkage.h", "asm/asm.h"],
     ),
     "kcfi": (
@@ -225,10 +226,10 @@ BEGINNINGS = {
     ),
     "kcfi without ibt": (
         {"kcfi"},
-        "SYM_TYPED_START(a, SYM_L_GLOBAL, SYM_A_ALIGN)",
+        "SYM_TYPED_FUNC_START(a)",
         ["linux/linkage.h", "linux/cfi_types.h"],
     ),
-    "no fixup": ({"ibt"}, "SYM_FUNC_START(a)", ["linux/linkage.h"]),
+    "no fixup": ({"ibt"}, "SYM_TYPED_FUNC_START(a)", ["linux/linkage.h", "linux/cfi_types.h"]),
 }
 
 
@@ -251,7 +252,7 @@ def test_labels_say_what_is_there() -> None:
     text = compiled("page_remove_retry").outputs["asm"].text
     labels = re.findall(r"(?m)^\.L([a-z]+|\d+)_tdh_mem_page_remove:", text)
     assert labels == ["again", "call", "1", "out", "2", "3", "carry", "fault", "4"]
-    body = text[text.index("SYM_FUNC_START") :]
+    body = text[text.index("SYM_TYPED_FUNC_START") :]
     assert re.search(r"\n\.Lagain_\w+:\n\tmovl\t\$29, %eax\n", body)
     assert re.search(r"\n\.Lcall_\w+:\n\t\.byte\t.*\n\tjc\t\.Lcarry_", body)
     assert re.search(r"\n\.Lcarry_\w+:\n\t/\* .*: on carry return .* \*/\n", body)

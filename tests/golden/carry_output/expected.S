@@ -7,6 +7,7 @@
  */
 
 #include <linux/linkage.h>
+#include <linux/cfi_types.h>
 #include <asm/asm.h>
 
 .text
@@ -22,7 +23,7 @@
  *   out  carry      .value
  *   out  rax[31:0]  status
  */
-SYM_FUNC_START(carry_register)
+SYM_TYPED_FUNC_START(carry_register)
 	/* input.seam:18: wrapper carry_register = CARRY.POINTER { deliver register; } */
 	movq	%rdi, %rax
 	/* input.seam:13: ...a: ptr, size: u32, validate: bool) -> (unchanged: bool = carry) { */
@@ -57,7 +58,7 @@ SYM_FUNC_END(carry_register)
  *   out  carry      out->unchanged  untouched if the call did not complete
  *   out  rax[31:0]  status
  */
-SYM_FUNC_START(carry_struct)
+SYM_TYPED_FUNC_START(carry_struct)
 	/* input.seam:19: wrapper carry_struct = CARRY.POINTER { deliver struct; keep; re... */
 	movq	%rcx, %r8
 	/* input.seam:13: ...a: ptr, size: u32, validate: bool) -> (unchanged: bool = carry) { */
@@ -105,7 +106,7 @@ SYM_FUNC_END(carry_struct)
  *   out  rcx        *other
  *   out  rax[31:0]  status
  */
-SYM_FUNC_START(carry_condition)
+SYM_TYPED_FUNC_START(carry_condition)
 	/* input.seam:20: leaf CARRY.CONDITION via pvalidate (va: ptr) -> (unchanged: u64 =... */
 	movq	%rdi, %rax
 .Lcall_carry_condition:
@@ -138,7 +139,7 @@ SYM_FUNC_END(carry_condition)
  *   in   rax    va
  *   out  carry  return value
  */
-SYM_FUNC_START(carry_value)
+SYM_TYPED_FUNC_START(carry_value)
 	/* input.seam:21: leaf CARRY.VALUE via bare (va: ptr) -> (unchanged: bool = carry)... */
 	movq	%rdi, %rax
 	.byte	0xf2,0x0f,0x01,0xff	/* pvalidate */
@@ -155,7 +156,7 @@ SYM_FUNC_END(carry_value)
  *   in   rax    va
  *   out  carry  *minus_one_or_0
  */
-SYM_FUNC_START(carry_signed)
+SYM_TYPED_FUNC_START(carry_signed)
 	/* input.seam:22: leaf CARRY.SIGNED via bare (va: ptr) -> (minus_one_or_0: s32 = ca... */
 	movq	%rdi, %rax
 	.byte	0xf2,0x0f,0x01,0xff	/* pvalidate */

@@ -7,6 +7,7 @@
  */
 
 #include <linux/linkage.h>
+#include <linux/cfi_types.h>
 #include <asm/asm.h>
 
 .text
@@ -23,7 +24,7 @@
  *   out  r8          *data
  *   out  rax         status
  */
-SYM_FUNC_START(rd_pointers)
+SYM_TYPED_FUNC_START(rd_pointers)
 	/* input.seam:29: wrapper rd_pointers = DELIVER.RD { deliver pointers; } */
 	movq	%rdi, %rcx
 	movl	$11, %eax
@@ -68,7 +69,7 @@ SYM_FUNC_END(rd_pointers)
  *   out  r8          out->data
  *   out  rax         status
  */
-SYM_FUNC_START(rd_struct)
+SYM_TYPED_FUNC_START(rd_struct)
 	/* input.seam:30: wrapper rd_struct = DELIVER.RD { deliver struct; } */
 	movq	%rdi, %rcx
 	movl	$11, %eax
@@ -113,7 +114,7 @@ SYM_FUNC_END(rd_struct)
  *   out  r8          out->data
  *   out  rax         status
  */
-SYM_FUNC_START(rd_named)
+SYM_TYPED_FUNC_START(rd_named)
 	/* input.seam:31: wrapper rd_named = DELIVER.RD { deliver struct tdx_data; } */
 	movq	%rdi, %rcx
 	movl	$11, %eax
@@ -158,7 +159,7 @@ SYM_FUNC_END(rd_named)
  *   out  r8          .value
  *   out  rax         status
  */
-SYM_FUNC_START(rd_register)
+SYM_TYPED_FUNC_START(rd_register)
 	/* input.seam:32: wrapper rd_register = DELIVER.RD { deliver register; } */
 	movq	%rsi, %rdx
 	movq	%rdi, %rcx
@@ -201,7 +202,7 @@ SYM_FUNC_END(rd_register)
  *   out  r10[31:0]   out_->e
  *   out  rax         status
  */
-SYM_FUNC_START(deliver_mixed)
+SYM_TYPED_FUNC_START(deliver_mixed)
 	/* input.seam:34: leaf DELIVER.MIXED = 12 via seamcall (out: u64) */
 	movq	%rdi, %rcx
 	movl	$12, %eax
@@ -252,7 +253,7 @@ SYM_FUNC_END(deliver_mixed)
  *   out  rcx[63]     .value
  *   out  rax         status
  */
-SYM_FUNC_START(deliver_narrow)
+SYM_TYPED_FUNC_START(deliver_narrow)
 	/* input.seam:38: ...DELIVER.NARROW = 13 via seamcall () -> (flag: bool = rcx[63]) { d... */
 	movl	$13, %eax
 .Lcall_deliver_narrow:
@@ -289,7 +290,7 @@ SYM_FUNC_END(deliver_narrow)
  *   out  rcx[15:0]   .value
  *   out  rax         status
  */
-SYM_FUNC_START(deliver_signed)
+SYM_TYPED_FUNC_START(deliver_signed)
 	/* input.seam:39: ...DELIVER.SIGNED = 14 via seamcall () -> (n: s16 = rcx[15:0]) { del... */
 	movl	$14, %eax
 .Lcall_deliver_signed:
@@ -326,7 +327,7 @@ SYM_FUNC_END(deliver_signed)
  *   out  rdx         .value
  *   out  rax         status
  */
-SYM_FUNC_START(deliver_rdx)
+SYM_TYPED_FUNC_START(deliver_rdx)
 	/* input.seam:40: ...DELIVER.RDX = 15 via seamcall (a: u64) -> (r: u64 = rdx) { rdx... */
 	movl	$15, %eax
 	movq	%rdi, %rdx

@@ -7,6 +7,7 @@
  */
 
 #include <linux/linkage.h>
+#include <linux/cfi_types.h>
 #include <asm/asm.h>
 
 .text
@@ -21,7 +22,7 @@
  *   out  rcx         .value
  *   out  rax         status
  */
-SYM_FUNC_START(default_one)
+SYM_TYPED_FUNC_START(default_one)
 	/* input.seam:28: leaf DEFAULT.ONE = 1 via seamcall () -> (r: u64 = rcx); */
 	movl	$1, %eax
 .Lcall_default_one:
@@ -58,7 +59,7 @@ SYM_FUNC_END(default_one)
  *   out  rdx         *s
  *   out  rax         status
  */
-SYM_FUNC_START(default_two)
+SYM_TYPED_FUNC_START(default_two)
 	/* input.seam:29: ...DEFAULT.TWO = 2 via seamcall () -> (r: u64 = rcx, s: u64 = rdx); */
 	movl	$2, %eax
 .Lcall_default_two:
@@ -95,7 +96,7 @@ SYM_FUNC_END(default_two)
  *   out  rcx         *r           on success, else 0
  *   out  rax         status
  */
-SYM_FUNC_START(default_some)
+SYM_TYPED_FUNC_START(default_some)
 	/* input.seam:30: ...af DEFAULT.SOME = 3 via seamcall () -> (r: u64 = rcx on success); */
 	movl	$3, %eax
 .Lcall_default_some:
@@ -135,7 +136,7 @@ SYM_FUNC_END(default_some)
  *   out  rcx         *r           untouched if the call did not complete
  *   out  rax         status
  */
-SYM_FUNC_START(default_kept)
+SYM_TYPED_FUNC_START(default_kept)
 	/* input.seam:31: leaf DEFAULT.KEPT = 4 via seamcall () -> (r: u64 = rcx) { keep; } */
 	movl	$4, %eax
 .Lcall_default_kept:
@@ -169,7 +170,7 @@ SYM_FUNC_END(default_kept)
  *   out  rcx         *r
  *   out  rax         status
  */
-SYM_FUNC_START(default_said)
+SYM_TYPED_FUNC_START(default_said)
 	/* input.seam:32: ...DEFAULT.SAID = 5 via seamcall () -> (r: u64 = rcx) { deliver poin... */
 	movl	$5, %eax
 .Lcall_default_said:
@@ -204,7 +205,7 @@ SYM_FUNC_END(default_said)
  *   in   rax[15:0]   6 (leaf)
  *   out  rax         status
  */
-SYM_FUNC_START(default_none)
+SYM_TYPED_FUNC_START(default_none)
 	/* input.seam:33: leaf DEFAULT.NONE = 6 via seamcall (); */
 	movl	$6, %eax
 .Lcall_default_none:

@@ -7,6 +7,7 @@
  */
 
 #include <linux/linkage.h>
+#include <linux/cfi_types.h>
 #include <asm/asm.h>
 
 .text
@@ -20,7 +21,7 @@
  *   out  rcx        *r
  *   out  rax        status
  */
-SYM_FUNC_START(edge_none)
+SYM_TYPED_FUNC_START(edge_none)
 	/* input.seam:40: leaf EDGE.NONE = 1 via silent () -> (r: u64 = rcx); */
 	movl	$1, %eax
 	.byte	0x66,0x0f,0x01,0xcf	/* seamcall */
@@ -37,7 +38,7 @@ SYM_FUNC_END(edge_none)
  *   out  rcx        *r
  *   out  rax        status
  */
-SYM_FUNC_START(edge_carry)
+SYM_TYPED_FUNC_START(edge_carry)
 	/* input.seam:41: leaf EDGE.CARRY = 2 via carry_only () -> (r: u64 = rcx); */
 	movl	$2, %eax
 	.byte	0x66,0x0f,0x01,0xcf	/* seamcall */
@@ -61,7 +62,7 @@ SYM_FUNC_END(edge_carry)
  *   out  rcx        *r
  *   out  rax        status
  */
-SYM_FUNC_START(edge_fault)
+SYM_TYPED_FUNC_START(edge_fault)
 	/* input.seam:42: leaf EDGE.FAULT = 3 via fault_only () -> (r: u64 = rcx); */
 	movl	$3, %eax
 .Lcall_edge_fault:
@@ -84,7 +85,7 @@ SYM_FUNC_END(edge_fault)
  *   out  rcx        *r
  *   out  rax        status
  */
-SYM_FUNC_START(edge_vector)
+SYM_TYPED_FUNC_START(edge_vector)
 	/* input.seam:43: leaf EDGE.VECTOR = 4 via vector_only () -> (r: u64 = rcx); */
 	movl	$4, %eax
 .Lcall_edge_vector:
@@ -115,7 +116,7 @@ SYM_FUNC_END(edge_vector)
  *   out  rcx         *r
  *   out  rax         status
  */
-SYM_FUNC_START(edge_calls)
+SYM_TYPED_FUNC_START(edge_calls)
 	/* input.seam:50: wrapper edge_calls = EDGE.LEAF { */
 	pushq	%rbx
 	movl	$5, %eax
@@ -186,7 +187,7 @@ SYM_FUNC_END(edge_calls)
  *   out  rcx         *r           untouched if the call did not complete
  *   out  rax         status
  */
-SYM_FUNC_START(edge_calls_keep)
+SYM_TYPED_FUNC_START(edge_calls_keep)
 	/* input.seam:55: ...edge_calls_keep = EDGE.LEAF { keep; on carry call no_module retur... */
 	pushq	%rbx
 	movl	$5, %eax

@@ -7,6 +7,7 @@
  */
 
 #include <linux/linkage.h>
+#include <linux/cfi_types.h>
 #include <asm/asm.h>
 
 .text
@@ -30,7 +31,7 @@
  *   out  r10         args->r10    untouched if the call did not complete
  *   out  rax         status
  */
-SYM_FUNC_START(extern_call)
+SYM_TYPED_FUNC_START(extern_call)
 	/* input.seam:35: {rcx, rdx, r8..r10, rbx} = args; */
 	pushq	%rbx
 	movq	(%rdi), %rcx
@@ -79,7 +80,7 @@ SYM_FUNC_END(extern_call)
  *   out  rcx         args->rcx    untouched if the call did not complete
  *   out  rax         status
  */
-SYM_FUNC_START(extern_output)
+SYM_TYPED_FUNC_START(extern_output)
 	/* input.seam:37: ...EXTERN.OUTPUT = 10 via seamcall () -> (args: tdx_module_args = {r... */
 	pushq	%r12
 	movl	$10, %eax

@@ -7,6 +7,7 @@
  */
 
 #include <linux/linkage.h>
+#include <linux/cfi_types.h>
 #include <asm/asm.h>
 
 .text
@@ -26,7 +27,7 @@
  *   out  rdx         *ext_err2
  *   out  rax         status
  */
-SYM_FUNC_START(tdh_mem_page_remove)
+SYM_TYPED_FUNC_START(tdh_mem_page_remove)
 	/* input.seam:43: level: sept_level, */
 	movl	%edx, %r9d
 	/* input.seam:50: rcx = gpa | level; */

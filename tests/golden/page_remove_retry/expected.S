@@ -7,6 +7,7 @@
  */
 
 #include <linux/linkage.h>
+#include <linux/cfi_types.h>
 #include <asm/asm.h>
 
 .text
@@ -26,7 +27,7 @@
  *   out  rdx         *ext_err2
  *   out  rax         status
  */
-SYM_FUNC_START(tdh_mem_page_remove)
+SYM_TYPED_FUNC_START(tdh_mem_page_remove)
 	/* input.seam:29: leaf TDH.MEM.PAGE.REMOVE = 29 via seamcall (tdr: hpa, gpa: gpa, l... */
 	pushq	%r15
 	pushq	%r14

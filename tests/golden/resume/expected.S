@@ -7,6 +7,7 @@
  */
 
 #include <linux/linkage.h>
+#include <linux/cfi_types.h>
 #include <asm/asm.h>
 
 .text
@@ -24,7 +25,7 @@
  *   out  rdx         *pages       on success, else 0
  *   out  rax         status
  */
-SYM_FUNC_START(resume_carry)
+SYM_TYPED_FUNC_START(resume_carry)
 	/* input.seam:31: leaf RESUME.CARRY = 1 via seamcall (list: u64, tdr: hpa) -> (list... */
 	pushq	%rbp
 	pushq	%rbx
@@ -93,7 +94,7 @@ SYM_FUNC_END(resume_carry)
  *   in   r10[8:0]    stream
  *   out  rax         status
  */
-SYM_FUNC_START(resume_set)
+SYM_TYPED_FUNC_START(resume_set)
 	/* input.seam:38: leaf RESUME.SET = 2 via seamcall (stream: stream, tdr: hpa) */
 	pushq	%rbx
 	movzwl	%di, %edi
@@ -162,7 +163,7 @@ SYM_FUNC_END(resume_set)
  *   out  r11         *e
  *   out  rax         status
  */
-SYM_FUNC_START(resume_nested)
+SYM_TYPED_FUNC_START(resume_nested)
 	/* input.seam:45: leaf RESUME.NESTED = 3 via seamcall (list: u64, a: u64, stream: s... */
 	pushq	%rbp
 	pushq	%r15
@@ -313,7 +314,7 @@ SYM_FUNC_END(resume_nested)
  *   out  rcx         *r
  *   out  rax         status
  */
-SYM_FUNC_START(resume_order)
+SYM_TYPED_FUNC_START(resume_order)
 	/* input.seam:61: leaf RESUME.ORDER = 4 via seamcall (a: u64) -> (r: u64 = rcx) */
 	movq	%rdi, %rcx
 	xorl	%edi, %edi

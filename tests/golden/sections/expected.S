@@ -7,6 +7,7 @@
  */
 
 #include <linux/linkage.h>
+#include <linux/cfi_types.h>
 #include <asm/asm.h>
 
 .section .noinstr.text, "ax"
@@ -22,7 +23,7 @@
  *   out  rcx         *r
  *   out  rax         status
  */
-SYM_FUNC_START(section_noinstr)
+SYM_TYPED_FUNC_START(section_noinstr)
 	/* input.seam:36: leaf SECTION.NOINSTR = 2 via seamcall (a: u64) -> (r: u64 = rcx)... */
 	movq	%rdi, %rcx
 	movl	$2, %eax
@@ -60,7 +61,7 @@ SYM_FUNC_END(section_noinstr)
  *   in  rax[15:0]   3 (leaf)
  *   in  rcx         a
  */
-SYM_FUNC_START(section_last)
+SYM_TYPED_FUNC_START(section_last)
 	/* input.seam:37: leaf SECTION.LAST = 3 via seamcall (a: u64) { rcx = a; noretu... */
 	movq	%rdi, %rcx
 	movl	$3, %eax
@@ -87,7 +88,7 @@ SYM_FUNC_END(section_last)
  *   in  rax[15:0]   4 (leaf)
  *   in  rcx         a
  */
-SYM_FUNC_START(section_last_td)
+SYM_TYPED_FUNC_START(section_last_td)
 	/* input.seam:38: leaf SECTION.LAST_TD = 4 via tdcall (a: u64) { rcx = a; noreturn... */
 	movq	%rdi, %rcx
 	movl	$4, %eax
@@ -106,7 +107,7 @@ SYM_FUNC_END(section_last_td)
  *   out  rcx         *r
  *   out  rax         status
  */
-SYM_FUNC_START(plain_in_noinstr)
+SYM_TYPED_FUNC_START(plain_in_noinstr)
 	/* input.seam:39: wrapper plain_in_noinstr = SECTION.PLAIN { noinstr; } */
 	movq	%rdi, %rcx
 	movl	$1, %eax

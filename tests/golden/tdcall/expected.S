@@ -7,6 +7,7 @@
  */
 
 #include <linux/linkage.h>
+#include <linux/cfi_types.h>
 
 .text
 
@@ -22,7 +23,7 @@
  *   out  r8          *vcpus
  *   out  rax         status
  */
-SYM_FUNC_START(tdg_vp_info)
+SYM_TYPED_FUNC_START(tdg_vp_info)
 	/* input.seam:35: leaf TDG.VP.INFO = 1 via tdcall () -> (gpaw: u64 = rcx, attribute... */
 	pushq	%rbx
 	movq	%rdx, %rbx
@@ -46,7 +47,7 @@ SYM_FUNC_END(tdg_vp_info)
  *   in   rcx[2:0]    level
  *   out  rax         status
  */
-SYM_FUNC_START(tdg_mem_page_accept)
+SYM_TYPED_FUNC_START(tdg_mem_page_accept)
 	/* input.seam:36: ...6 via tdcall (gpa: gpa, level: sept_level) { rcx = gpa | level; } */
 	movl	%esi, %ecx
 	orq	%rdi, %rcx

@@ -7,13 +7,15 @@
 #define CFI_POST_PADDING
 #endif
 
+#ifdef CONFIG_CFI
 #define __CFI_TYPE(name)			\
 	__cfi_##name: CFI_PRE_PADDING		\
 	.byte 0xb8;				\
 	.long __kcfi_typeid_##name;		\
 	CFI_POST_PADDING			\
 	SYM_FUNC_END(__cfi_##name);
-#define SYM_TYPED_START(name, linkage, align)	\
-	linkage(name); align; __CFI_TYPE(name) name:
 #define SYM_TYPED_FUNC_START(name)		\
-	SYM_TYPED_START(name, SYM_L_GLOBAL, SYM_A_ALIGN) ENDBR
+	SYM_L_GLOBAL(name); SYM_A_ALIGN; __CFI_TYPE(name) name: ENDBR
+#else
+#define SYM_TYPED_FUNC_START(name)		SYM_START(name, SYM_L_GLOBAL, SYM_F_ALIGN) ENDBR
+#endif
