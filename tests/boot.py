@@ -24,7 +24,7 @@ TIME_LIMIT = 300  # seconds for one boot; a guard only
 MEMORY = 512 << 20  # bytes
 # A range of physical addresses that the kernel leaves alone, and the host sees.
 SHARED_START = 256 << 20
-SHARED_SIZE = 192 << 20
+SHARED_SIZE = 208 << 20
 
 OWN_TAINT = 1 << 12 | 1 << 13  # a module from elsewhere, and one without a signature
 FINAL_LINE = "the test's commands ended"

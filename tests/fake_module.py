@@ -27,7 +27,7 @@ PLATFORM = (
 )
 PLAYABLE = (6, 13)  # the exceptions that can be raised in a kernel, by their vectors
 _HEADER = struct.Struct("<QQ")  # of a mailbox: words of the script, bytes of the report
-_MAILBOX = 48 << 20  # bytes; each play has one
+_MAILBOX = 40 << 20  # bytes; each play has one
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,29 @@ from seamir.compiler import Compilation
 from seamir.emulate.script import Carry, Completed, Fault
 
 # The descriptions, with how many calls of each kind are made of a wrapper.
-DESCRIPTIONS = {"host": 2, "resume": 1, "linux_compat": 2}
+DESCRIPTIONS = {"host": 2, "resume": 1, "linux_compat": 2, "edges": 2}
+
+# What the library has no example of: ends that are none.
+EDGES = """
+import "tdx/conduits.seam";
+leaf traps = 11 via seamcall (a: u64) -> (o: u64 = rcx) {
+    rcx = a; on carry trap; on fault #UD trap; on fault #GP call helper return 5;
+}
+leaf dies = 12 via seamcall (a: u64) -> (o: u64 = rcx) {
+    rcx = a; on carry call helper return 6; on fault #UD call ends; on fault #GP trap;
+}
+leaf goes_away = 13 via seamcall (a: u64) { rcx = a; noreturn; }
+"""
+CALLEES = (SPURIOUS, "helper", "ends")
 
 
 @cache
 def compilation(name: str) -> Compilation:
-    """A file of the library for the kernel."""
-    program = seamir.load(f"tdx/{name}.seam", allow_calls=(SPURIOUS,))
+    """A file of the library for the kernel; or EDGES."""
+    if name == "edges":
+        program = seamir.load_text(EDGES, "edges.seam", allow_calls=CALLEES)
+    else:
+        program = seamir.load(f"tdx/{name}.seam", allow_calls=CALLEES)
     return seamir.compile(program, emit=("kbuild", "manifest"), export="none")
 
 
@@ -46,11 +62,11 @@ def calls(result: Compilation, repeat: int) -> list[Call]:
 @cache
 def plays() -> tuple[Play, ...]:
     """What is played in every kernel."""
-    played = [
+    made = [
         Play(f"play_{name}", compilation(name), calls(compilation(name), repeat))
         for name, repeat in DESCRIPTIONS.items()
     ]
-    return (*played, callers_play(compilation("linux_compat")))
+    return (*made, callers_play(compilation("linux_compat")))
 
 
 @pytest.fixture(scope="module")

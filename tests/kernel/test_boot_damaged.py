@@ -22,14 +22,16 @@ from seamir.compiler import Compilation
 from seamir.emulate.script import Fault
 
 HOST = 'import "tdx/conduits.seam"; import "tdx/types.seam";\n'
-LEAF = "leaf {name} = {number} via seamcall (a: u64) -> (o: u64 = rcx) {{ rcx = a; rdx = 7; }}\n"
+LEAF = """
+leaf {name} = {number} via seamcall (a: u64) -> (o: u64 = rcx) {{ rcx = a; rdx = 7; {more} }}
+"""
 SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
 FIXUP_SECTIONS = ("__ex_table", ".rela__ex_table")
 
 
-def compilation(stem: str, names: Mapping[str, int]) -> Compilation:
-    """Leaves of these names and numbers."""
-    leaves = (LEAF.format(name=name, number=number) for name, number in names.items())
+def compilation(stem: str, names: Mapping[str, int], more: str = "") -> Compilation:
+    """Leaves of these names and numbers; `more` is for the body of each."""
+    leaves = (LEAF.format(name=name, number=number, more=more) for name, number in names.items())
     program = seamir.load_text(HOST + "".join(leaves), f"{stem}.seam")
     return seamir.compile(program, emit=("kbuild", "asm", "manifest"), export="none")
 
@@ -85,10 +87,15 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Play]:
     said = compilation("number", {"right_number": 11, "wrong_number": 12})
     other = compilation("number", {"right_number": 11, "wrong_number": 13})
     saved = compilation("saved", {f"saved_{name}": number for number, name in enumerate(SAVED)})
+    twice, thrice = (
+        compilation("attempts", {"attempts": 11}, f"retry {times} on TDX_OPERAND_BUSY(*);")
+        for times in (2, 3)
+    )
     stripped = compilation("stripped", {"stripped": 11})
     changed = with_changes(folder, saved, increment_saved)
     made = (
         Play("play_number", said, calls(said), object_of(other)),
+        Play("play_attempts", twice, calls(twice), object_of(thrice)),
         Play("play_saved", saved, calls(saved), changed),
         Play("play_stripped", stripped, calls(stripped), without_fixups(folder, stripped)),
     )
@@ -119,6 +126,11 @@ def test_a_changed_register_is_found_out(played: Played, plays: Mapping[str, Pla
     for name in SAVED:
         own = [text for text in found if text.startswith(f"saved_{name}, ")]
         assert own and all(f"{name} is 0x" in text and "at return and was" in text for text in own)
+
+
+def test_an_attempt_too_many_is_found_out(played: Played, plays: Mapping[str, Play]) -> None:
+    found = played.differences(plays["play_attempts"])
+    assert any(text.endswith("more than 3 attempts") for text in found)
 
 
 def test_a_missing_fixup_is_found_out(played: Played, plays: Mapping[str, Play]) -> None:
