@@ -114,8 +114,11 @@ def _busybox() -> bytes:
 
 
 def _in_memory() -> str | None:
-    """A folder in memory, if there is one: guests are slow on a file that is written to a disk."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    """A folder in memory, if one has room: guests are slow on a file that is written to a disk."""
+    folder = "/dev/shm"
+    if os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 2 * MEMORY:
+        return folder
+    return None
 
 
 def _run(kernel: Kernel, folder: Path) -> str:

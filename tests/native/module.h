@@ -7,7 +7,7 @@
  * object a call.
  *
  * module.c is the part that knows no platform; platform.h is what it has from one. signals.c is
- * that of user space, where the handler is a signal's.
+ * that of user space, where the handler is a signal's. tests/kernel/module/traps.c is the kernel's.
  */
 #ifndef NATIVE_MODULE_H
 #define NATIVE_MODULE_H
@@ -24,7 +24,7 @@
 #define ASM_RET "ret\n"
 #endif
 
-/* Exit codes beside 0. */
+/* Exit codes beside 0, in user space. */
 enum {
 	MODULE_BAD_SCRIPT = 3,
 	MODULE_UNKNOWN_SIGNAL = 4, /* neither the wrapper's instruction nor ud2 */
