@@ -58,7 +58,9 @@ static void say(const char *leaf, u64 status)
 	if (status == TDX_SUCCESS)
 		pr_info("%s: done\n", leaf);
 	else if (status == TDX_SEAMCALL_UD)
-		pr_info("%s: %#llx, no SEAMCALL on this CPU\n", leaf, status);
+		pr_info("%s: %#llx, no TDX, or this CPU is not in VMX operation\n", leaf, status);
+	else if (status == TDX_SEAMCALL_GP)
+		pr_info("%s: %#llx, the BIOS has not set TDX up\n", leaf, status);
 	else if (status == TDX_SEAMCALL_VMFAILINVALID)
 		pr_info("%s: %#llx, no TDX module is loaded\n", leaf, status);
 	else
