@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from documented_examples import BLOCK, BLOCKS, PAGES, ROOT, WHOLE
+from documented_examples import BLOCK, BLOCKS, PAGES, ROOT, WHOLE, code_blocks
 
 import seamir
 from seamir.compiler import DELIVERIES, MAXIMUM_PREFIX
@@ -21,7 +21,9 @@ LANGUAGE = ROOT / "docs" / "language.md"
 ERRORS = ROOT / "docs" / "errors"
 MOST_FRAGMENTS = 3
 
-_LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
+WITH_LINKS = [*PAGES, ROOT / "NEWS.md", *sorted((ROOT / "examples").glob("**/README.md"))]
+
+_LINK = re.compile(r"\[([^]]*)\]\(([^)\s]+)\)")
 
 
 @pytest.mark.parametrize(("where", "text"), WHOLE, ids=[where for where, _ in WHOLE])
@@ -48,14 +50,16 @@ def test_blocks_are_found() -> None:
     ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WITH_LINKS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for link in _LINK.findall(page.read_text(encoding="utf-8")):
+    for text, link in _LINK.findall(page.read_text(encoding="utf-8")):
         if re.match(r"[a-z]+:", link):
             continue
         name, _, anchor = link.partition("#")
         target = page.parent / name if name else page
         assert target.exists(), f"{page.name}: {link}"
+        if text.endswith(".md"):
+            assert Path(text).name == target.name, f"{page.name}: {link} is called {text}"
         if anchor:
             assert anchor in anchors_of(target), f"{page.name}: {link}"
 
@@ -70,6 +74,14 @@ def anchors_of(page: Path) -> set[str]:
 def test_lines_are_short(name: str) -> None:
     lines = (ROOT / "docs" / name).read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) >= 100] == []
+
+
+def test_the_caller_of_the_kernel_page_is_that_of_the_example() -> None:
+    (text,) = code_blocks(ROOT / "docs" / "kernel.md", "c")
+    example = (ROOT / "examples" / "kernel-module" / "example.c").read_text(encoding="utf-8")
+    parts = text.split("\n\n")
+    assert [part for part in parts if part not in example] == []
+    assert len(parts) == 2
 
 
 # -- the reference has everything
