@@ -36,7 +36,7 @@ static DEFINE_PER_CPU(bool, caches_are_dirty);
 	status_;						\
 })
 
-/* Gives a page to a TD as its root; until now the kernel wrote it, and lines of it may be cached. */
+/* Gives a page to a TD as its root. The kernel wrote it, and lines of it may be cached. */
 static u64 create_td(struct page *page, u16 hkid)
 {
 	clflush_cache_range(page_address(page), PAGE_SIZE);

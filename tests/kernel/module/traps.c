@@ -203,12 +203,14 @@ static int __init traps_init(void)
 		return -ENOMEM;
 	}
 	module_prepare(mailbox->script, mailbox->script_words);
-	register_die_notifier(&die_block);
-	play();
-	unregister_die_notifier(&die_block);
+	error = register_die_notifier(&die_block);
+	if (!error) {
+		play();
+		unregister_die_notifier(&die_block);
+	}
 	memunmap(mailbox);
 	vunmap(text_alias);
-	return 0;
+	return error;
 }
 
 static void __exit traps_exit(void)
