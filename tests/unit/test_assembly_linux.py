@@ -130,7 +130,7 @@ EXPECTED = """\
  *
  * What seamir generates is its user's own, under any licence.
  *
- * Target linux-kernel; features: fixup, ibt, kernel-model, rethunk, sls.
+ * Target linux-kernel; features: fixup, ibt, kernel-model.
  */
 
 #include <linux/linkage.h>
@@ -163,13 +163,11 @@ SYM_TYPED_FUNC_START(my_a)
 	movq	%rax, %rcx
 	movabsq	$0x8000000000000000, %rax
 	orq	%rcx, %rax
-	/* text.seam:11: leaf A = 1 via c (a: u64) -> (r: u64 = rcx) { rcx = a; } // twice */
 	movq	$0, (%rsi)
 	RET
 .Lcarry_my_a:
 	/* text.seam:8: on carry return LOST; */
 	movabsq	$0x8000000000000000, %rax
-	/* text.seam:11: leaf A = 1 via c (a: u64) -> (r: u64 = rcx) { rcx = a; } // twice */
 	movq	$0, (%rsi)
 	RET
 
@@ -190,7 +188,7 @@ def test_a_source_line_keeps_within_the_line() -> None:
     text = text_of(LEAF.format("x" * 200))
     comments = re.findall(r"(?m)^\t/\* text.seam:11: .*$", text)
     assert comments[0].endswith("... */")
-    assert [len(comment.expandtabs()) for comment in comments] == [97, 100, 100]
+    assert [len(comment.expandtabs()) for comment in comments] == [97]
 
 
 def test_sections() -> None:

@@ -3,7 +3,7 @@
  *
  * What seamir generates is its user's own, under any licence.
  *
- * Target linux-kernel; features: fixup, ibt, kernel-model, rethunk, sls.
+ * Target linux-kernel; features: fixup, ibt, kernel-model.
  */
 
 #include <linux/linkage.h>
@@ -39,7 +39,6 @@ SYM_TYPED_FUNC_START(carry_register)
 .Lfault_carry_register:
 	/* input.seam:9: on fault return 0xffff_ffff_ffff_ffff; */
 	movq	$-1, %rax
-	/* input.seam:18: wrapper carry_register = CARRY.POINTER { deliver register; } */
 	xorl	%edx, %edx
 	RET
 
@@ -78,7 +77,6 @@ SYM_TYPED_FUNC_START(carry_struct)
 	movl	%eax, %eax
 	/* input.seam:13: ...a: ptr, size: u32, validate: bool) -> (unchanged: bool = carry) { */
 	movb	%cl, (%r8)
-	/* input.seam:19: ...carry_struct = CARRY.POINTER { deliver struct; keep; retry 3 on... */
 	RET
 .L2_carry_struct:
 	movl	%esi, %r10d
@@ -90,7 +88,6 @@ SYM_TYPED_FUNC_START(carry_struct)
 .Lfault_carry_struct:
 	/* input.seam:9: on fault return 0xffff_ffff_ffff_ffff; */
 	movq	$-1, %rax
-	/* input.seam:19: ...carry_struct = CARRY.POINTER { deliver struct; keep; retry 3 on... */
 	RET
 
 	_ASM_EXTABLE_FAULT(.Lcall_carry_struct, .Lfault_carry_struct)
@@ -123,7 +120,6 @@ SYM_TYPED_FUNC_START(carry_condition)
 .Lfault_carry_condition:
 	/* input.seam:9: on fault return 0xffff_ffff_ffff_ffff; */
 	movq	$-1, %rax
-	/* input.seam:20: ...unchanged: u64 = carry on success, other: u32 = rcx) { rax = va;... */
 	movq	$0, (%rsi)
 	movl	$0, (%rdx)
 	RET

@@ -3,7 +3,7 @@
  *
  * What seamir generates is its user's own, under any licence.
  *
- * Target linux-kernel; features: fixup, ibt, kernel-model, rethunk, sls.
+ * Target linux-kernel; features: fixup, ibt, kernel-model.
  */
 
 #include <linux/linkage.h>
@@ -35,7 +35,6 @@ SYM_TYPED_FUNC_START(rd_pointers)
 	jc	.Lcarry_rd_pointers
 	/* input.seam:28: ...hpa, field: u64) -> (data: u64 = r8) { rcx = tdr; rdx = field; } */
 	movq	%r8, (%rdi)
-	/* input.seam:29: wrapper rd_pointers = DELIVER.RD { deliver pointers; } */
 	RET
 .Lfault_rd_pointers:
 	/* input.seam:25: on fault return TDX_SW_ERROR | trapnr; */
@@ -44,14 +43,12 @@ SYM_TYPED_FUNC_START(rd_pointers)
 	orq	%rcx, %rax
 	/* input.seam:28: ...hpa, field: u64) -> (data: u64 = r8) { rcx = tdr; rdx = field; } */
 	movq	$0, (%rdi)
-	/* input.seam:29: wrapper rd_pointers = DELIVER.RD { deliver pointers; } */
 	RET
 .Lcarry_rd_pointers:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
 	/* input.seam:28: ...hpa, field: u64) -> (data: u64 = r8) { rcx = tdr; rdx = field; } */
 	movq	$0, (%rdi)
-	/* input.seam:29: wrapper rd_pointers = DELIVER.RD { deliver pointers; } */
 	RET
 
 	_ASM_EXTABLE_FAULT(.Lcall_rd_pointers, .Lfault_rd_pointers)
@@ -80,7 +77,6 @@ SYM_TYPED_FUNC_START(rd_struct)
 	jc	.Lcarry_rd_struct
 	/* input.seam:28: ...hpa, field: u64) -> (data: u64 = r8) { rcx = tdr; rdx = field; } */
 	movq	%r8, (%rdi)
-	/* input.seam:30: wrapper rd_struct = DELIVER.RD { deliver struct; } */
 	RET
 .Lfault_rd_struct:
 	/* input.seam:25: on fault return TDX_SW_ERROR | trapnr; */
@@ -89,14 +85,12 @@ SYM_TYPED_FUNC_START(rd_struct)
 	orq	%rcx, %rax
 	/* input.seam:28: ...hpa, field: u64) -> (data: u64 = r8) { rcx = tdr; rdx = field; } */
 	movq	$0, (%rdi)
-	/* input.seam:30: wrapper rd_struct = DELIVER.RD { deliver struct; } */
 	RET
 .Lcarry_rd_struct:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
 	/* input.seam:28: ...hpa, field: u64) -> (data: u64 = r8) { rcx = tdr; rdx = field; } */
 	movq	$0, (%rdi)
-	/* input.seam:30: wrapper rd_struct = DELIVER.RD { deliver struct; } */
 	RET
 
 	_ASM_EXTABLE_FAULT(.Lcall_rd_struct, .Lfault_rd_struct)
@@ -125,7 +119,6 @@ SYM_TYPED_FUNC_START(rd_named)
 	jc	.Lcarry_rd_named
 	/* input.seam:28: ...hpa, field: u64) -> (data: u64 = r8) { rcx = tdr; rdx = field; } */
 	movq	%r8, (%rdi)
-	/* input.seam:31: wrapper rd_named = DELIVER.RD { deliver struct tdx_data; } */
 	RET
 .Lfault_rd_named:
 	/* input.seam:25: on fault return TDX_SW_ERROR | trapnr; */
@@ -134,14 +127,12 @@ SYM_TYPED_FUNC_START(rd_named)
 	orq	%rcx, %rax
 	/* input.seam:28: ...hpa, field: u64) -> (data: u64 = r8) { rcx = tdr; rdx = field; } */
 	movq	$0, (%rdi)
-	/* input.seam:31: wrapper rd_named = DELIVER.RD { deliver struct tdx_data; } */
 	RET
 .Lcarry_rd_named:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
 	/* input.seam:28: ...hpa, field: u64) -> (data: u64 = r8) { rcx = tdr; rdx = field; } */
 	movq	$0, (%rdi)
-	/* input.seam:31: wrapper rd_named = DELIVER.RD { deliver struct tdx_data; } */
 	RET
 
 	_ASM_EXTABLE_FAULT(.Lcall_rd_named, .Lfault_rd_named)
@@ -174,13 +165,11 @@ SYM_TYPED_FUNC_START(rd_register)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:32: wrapper rd_register = DELIVER.RD { deliver register; } */
 	xorl	%edx, %edx
 	RET
 .Lcarry_rd_register:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:32: wrapper rd_register = DELIVER.RD { deliver register; } */
 	xorl	%edx, %edx
 	RET
 
@@ -219,7 +208,6 @@ SYM_TYPED_FUNC_START(deliver_mixed)
 	andb	$1, %r9b
 	movb	%r9b, 18(%rsi)
 	movl	%r10d, 20(%rsi)
-	/* input.seam:34: leaf DELIVER.MIXED = 12 via seamcall (out: u64) */
 	RET
 .Lfault_deliver_mixed:
 	/* input.seam:25: on fault return TDX_SW_ERROR | trapnr; */
@@ -237,7 +225,6 @@ SYM_TYPED_FUNC_START(deliver_mixed)
 	movw	$0, 16(%rsi)
 	movb	$0, 18(%rsi)
 	movl	$0, 20(%rsi)
-	/* input.seam:34: leaf DELIVER.MIXED = 12 via seamcall (out: u64) */
 	RET
 
 	_ASM_EXTABLE_FAULT(.Lcall_deliver_mixed, .Lfault_deliver_mixed)
@@ -267,13 +254,11 @@ SYM_TYPED_FUNC_START(deliver_narrow)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:38: ...DELIVER.NARROW = 13 via seamcall () -> (flag: bool = rcx[63]) { d... */
 	xorl	%edx, %edx
 	RET
 .Lcarry_deliver_narrow:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:38: ...DELIVER.NARROW = 13 via seamcall () -> (flag: bool = rcx[63]) { d... */
 	xorl	%edx, %edx
 	RET
 
@@ -303,13 +288,11 @@ SYM_TYPED_FUNC_START(deliver_signed)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:39: ...DELIVER.SIGNED = 14 via seamcall () -> (n: s16 = rcx[15:0]) { del... */
 	xorl	%edx, %edx
 	RET
 .Lcarry_deliver_signed:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:39: ...DELIVER.SIGNED = 14 via seamcall () -> (n: s16 = rcx[15:0]) { del... */
 	xorl	%edx, %edx
 	RET
 
@@ -340,13 +323,11 @@ SYM_TYPED_FUNC_START(deliver_rdx)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:40: ...DELIVER.RDX = 15 via seamcall (a: u64) -> (r: u64 = rdx) { rdx... */
 	xorl	%edx, %edx
 	RET
 .Lcarry_deliver_rdx:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:40: ...DELIVER.RDX = 15 via seamcall (a: u64) -> (r: u64 = rdx) { rdx... */
 	xorl	%edx, %edx
 	RET
 

@@ -3,7 +3,7 @@
  *
  * What seamir generates is its user's own, under any licence.
  *
- * Target linux-kernel; features: fixup, ibt, kernel-model, rethunk, sls.
+ * Target linux-kernel; features: fixup, ibt, kernel-model.
  */
 
 #include <linux/linkage.h>
@@ -35,13 +35,11 @@ SYM_TYPED_FUNC_START(default_one)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:28: leaf DEFAULT.ONE = 1 via seamcall () -> (r: u64 = rcx); */
 	xorl	%edx, %edx
 	RET
 .Lcarry_default_one:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:28: leaf DEFAULT.ONE = 1 via seamcall () -> (r: u64 = rcx); */
 	xorl	%edx, %edx
 	RET
 
@@ -78,7 +76,6 @@ SYM_TYPED_FUNC_START(default_two)
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
 .L1_default_two:
-	/* input.seam:29: ...DEFAULT.TWO = 2 via seamcall () -> (r: u64 = rcx, s: u64 = rdx); */
 	movq	$0, (%rdi)
 	movq	$0, (%rsi)
 	RET
@@ -113,13 +110,11 @@ SYM_TYPED_FUNC_START(default_some)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:30: ...af DEFAULT.SOME = 3 via seamcall () -> (r: u64 = rcx on success); */
 	movq	$0, (%rdi)
 	RET
 .Lcarry_default_some:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:30: ...af DEFAULT.SOME = 3 via seamcall () -> (r: u64 = rcx on success); */
 	movq	$0, (%rdi)
 	RET
 
@@ -149,12 +144,10 @@ SYM_TYPED_FUNC_START(default_kept)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:31: leaf DEFAULT.KEPT = 4 via seamcall () -> (r: u64 = rcx) { keep; } */
 	RET
 .Lcarry_default_kept:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:31: leaf DEFAULT.KEPT = 4 via seamcall () -> (r: u64 = rcx) { keep; } */
 	RET
 
 	_ASM_EXTABLE_FAULT(.Lcall_default_kept, .Lfault_default_kept)
@@ -183,13 +176,11 @@ SYM_TYPED_FUNC_START(default_said)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:32: ....SAID = 5 via seamcall () -> (r: u64 = rcx) { deliver pointers; } */
 	movq	$0, (%rdi)
 	RET
 .Lcarry_default_said:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:32: ....SAID = 5 via seamcall () -> (r: u64 = rcx) { deliver pointers; } */
 	movq	$0, (%rdi)
 	RET
 
@@ -217,12 +208,10 @@ SYM_TYPED_FUNC_START(default_none)
 	movzbl	%al, %ecx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:33: leaf DEFAULT.NONE = 6 via seamcall (); */
 	RET
 .Lcarry_default_none:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:33: leaf DEFAULT.NONE = 6 via seamcall (); */
 	RET
 
 	_ASM_EXTABLE_FAULT(.Lcall_default_none, .Lfault_default_none)

@@ -3,7 +3,7 @@
  *
  * What seamir generates is its user's own, under any licence.
  *
- * Target linux-kernel; features: fixup, ibt, kernel-model, rethunk, sls.
+ * Target linux-kernel; features: fixup, ibt, kernel-model.
  */
 
 #include <linux/linkage.h>
@@ -48,7 +48,6 @@ SYM_TYPED_FUNC_START(edge_carry)
 .Lcarry_edge_carry:
 	/* input.seam:36: conduit carry_only extends silent { on carry return NOBODY; } */
 	movl	$4096, %eax
-	/* input.seam:41: leaf EDGE.CARRY = 2 via carry_only () -> (r: u64 = rcx); */
 	movq	$0, (%rdi)
 	RET
 SYM_FUNC_END(edge_carry)
@@ -97,7 +96,6 @@ SYM_TYPED_FUNC_START(edge_vector)
 	cmpq	$13, %rax
 	jne	.L1_edge_vector
 	orq	$8192, %rax
-	/* input.seam:43: leaf EDGE.VECTOR = 4 via vector_only () -> (r: u64 = rcx); */
 	movq	$0, (%rdi)
 	RET
 .L1_edge_vector:
@@ -125,7 +123,6 @@ SYM_TYPED_FUNC_START(edge_calls)
 	jc	.Lcarry_edge_calls
 	/* input.seam:44: leaf EDGE.LEAF = 5 via seamcall () -> (r: u64 = rcx) */
 	movq	%rcx, (%rdi)
-	/* input.seam:50: wrapper edge_calls = EDGE.LEAF { */
 	popq	%rbx
 	RET
 .Lfault_edge_calls:
@@ -135,7 +132,6 @@ SYM_TYPED_FUNC_START(edge_calls)
 	xorl	%eax, %eax
 	/* input.seam:44: leaf EDGE.LEAF = 5 via seamcall () -> (r: u64 = rcx) */
 	movq	$0, (%rdi)
-	/* input.seam:50: wrapper edge_calls = EDGE.LEAF { */
 	popq	%rbx
 	RET
 .Lcarry_edge_calls:
@@ -143,7 +139,6 @@ SYM_TYPED_FUNC_START(edge_calls)
 	movq	$0, (%rdi)
 	/* input.seam:51: on carry call no_module return TDX_SEAMCALL_VMFAILINVALID; */
 	call	no_module
-	/* input.seam:50: wrapper edge_calls = EDGE.LEAF { */
 	movabsq	$0x8000ff00ffff0000, %rax
 	popq	%rbx
 	RET
@@ -158,7 +153,6 @@ SYM_TYPED_FUNC_START(edge_calls)
 	movq	$0, (%rdi)
 	/* input.seam:48: ...ult #GP call kvm_spurious_fault return TDX_SW_ERROR - 1 + trapnr; */
 	call	kvm_spurious_fault
-	/* input.seam:50: wrapper edge_calls = EDGE.LEAF { */
 	movq	%rbx, %rax
 	popq	%rbx
 	RET
@@ -196,7 +190,6 @@ SYM_TYPED_FUNC_START(edge_calls_keep)
 	jc	.Lcarry_edge_calls_keep
 	/* input.seam:44: leaf EDGE.LEAF = 5 via seamcall () -> (r: u64 = rcx) */
 	movq	%rcx, (%rdi)
-	/* input.seam:55: ...edge_calls_keep = EDGE.LEAF { keep; on carry call no_module retur... */
 	popq	%rbx
 	RET
 .Lfault_edge_calls_keep:
@@ -206,7 +199,6 @@ SYM_TYPED_FUNC_START(edge_calls_keep)
 	xorl	%ebx, %ebx
 	jmp	.L3_edge_calls_keep
 .Lcarry_edge_calls_keep:
-	/* input.seam:55: ...EDGE.LEAF { keep; on carry call no_module return (7 << 4) >> 2; } */
 	call	no_module
 	movl	$28, %eax
 	popq	%rbx
@@ -218,14 +210,12 @@ SYM_TYPED_FUNC_START(edge_calls_keep)
 	jne	.L2_edge_calls_keep
 	addq	%rax, %rbx
 	call	kvm_spurious_fault
-	/* input.seam:55: ...edge_calls_keep = EDGE.LEAF { keep; on carry call no_module retur... */
 	jmp	.L3_edge_calls_keep
 .L2_edge_calls_keep:
 	/* input.seam:25: on fault return TDX_SW_ERROR | trapnr; */
 	incq	%rbx
 	orq	%rax, %rbx
 .L3_edge_calls_keep:
-	/* input.seam:55: ...edge_calls_keep = EDGE.LEAF { keep; on carry call no_module retur... */
 	movq	%rbx, %rax
 	popq	%rbx
 	RET

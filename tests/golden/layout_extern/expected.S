@@ -3,7 +3,7 @@
  *
  * What seamir generates is its user's own, under any licence.
  *
- * Target linux-kernel; features: fixup, ibt, kernel-model, rethunk, sls.
+ * Target linux-kernel; features: fixup, ibt, kernel-model.
  */
 
 #include <linux/linkage.h>
@@ -99,13 +99,11 @@ SYM_TYPED_FUNC_START(extern_output)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:37: ...EXTERN.OUTPUT = 10 via seamcall () -> (args: tdx_module_args = {r... */
 	popq	%r12
 	RET
 .Lcarry_extern_output:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:37: ...EXTERN.OUTPUT = 10 via seamcall () -> (args: tdx_module_args = {r... */
 	popq	%r12
 	RET
 

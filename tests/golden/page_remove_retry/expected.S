@@ -3,7 +3,7 @@
  *
  * What seamir generates is its user's own, under any licence.
  *
- * Target linux-kernel; features: fixup, ibt, kernel-model, rethunk, sls.
+ * Target linux-kernel; features: fixup, ibt, kernel-model.
  */
 
 #include <linux/linkage.h>
@@ -54,7 +54,6 @@ SYM_TYPED_FUNC_START(tdh_mem_page_remove)
 	movq	%rcx, (%r14)
 	movq	%rdx, (%rbx)
 .Lout_tdh_mem_page_remove:
-	/* input.seam:29: ...TDH.MEM.PAGE.REMOVE = 29 via seamcall (tdr: hpa, gpa: gpa, level:... */
 	popq	%rbx
 	popq	%r14
 	popq	%r15
@@ -90,7 +89,6 @@ SYM_TYPED_FUNC_START(tdh_mem_page_remove)
 .Lcarry_tdh_mem_page_remove:
 	/* input.seam:25: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:29: ...TDH.MEM.PAGE.REMOVE = 29 via seamcall (tdr: hpa, gpa: gpa, level:... */
 	jmp	.L4_tdh_mem_page_remove
 .Lfault_tdh_mem_page_remove:
 	/* input.seam:26: on fault return TDX_SW_ERROR | trapnr; */

@@ -3,7 +3,7 @@
  *
  * What seamir generates is its user's own, under any licence.
  *
- * Target linux-kernel; features: fixup, ibt, kernel-model, rethunk, sls.
+ * Target linux-kernel; features: fixup, ibt, kernel-model.
  */
 
 #include <linux/linkage.h>
@@ -42,7 +42,6 @@ SYM_TYPED_FUNC_START(resume_carry)
 	testq	%rax, %rax
 	js	.L2_resume_carry
 .L1_resume_carry:
-	/* input.seam:31: ...list: u64, tdr: hpa) -> (list = rcx, pages: u64 = rdx on success) */
 	movq	%rcx, (%rdi)
 	xorl	%ecx, %ecx
 	movq	%rax, %rsi
@@ -68,7 +67,6 @@ SYM_TYPED_FUNC_START(resume_carry)
 .Lcarry_resume_carry:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:31: ...RESUME.CARRY = 1 via seamcall (list: u64, tdr: hpa) -> (list = rc... */
 	jmp	.L3_resume_carry
 .Lfault_resume_carry:
 	/* input.seam:25: on fault return TDX_SW_ERROR | trapnr; */
@@ -76,7 +74,6 @@ SYM_TYPED_FUNC_START(resume_carry)
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
 .L3_resume_carry:
-	/* input.seam:31: ...list: u64, tdr: hpa) -> (list = rcx, pages: u64 = rdx on success) */
 	movq	$0, (%rbx)
 	jmp	.Lout_resume_carry
 
@@ -110,7 +107,6 @@ SYM_TYPED_FUNC_START(resume_set)
 	testq	%rax, %rax
 	js	.L1_resume_set
 .Lout_resume_set:
-	/* input.seam:38: leaf RESUME.SET = 2 via seamcall (stream: stream, tdr: hpa) */
 	popq	%rbx
 	RET
 .L1_resume_set:
@@ -130,7 +126,6 @@ SYM_TYPED_FUNC_START(resume_set)
 .Lcarry_resume_set:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:38: leaf RESUME.SET = 2 via seamcall (stream: stream, tdr: hpa) */
 	popq	%rbx
 	RET
 .Lfault_resume_set:
@@ -210,7 +205,6 @@ SYM_TYPED_FUNC_START(resume_nested)
 	movq	104(%rsp), %rcx
 	movq	%r11, (%rcx)
 .Lout_resume_nested:
-	/* input.seam:45: ...RESUME.NESTED = 3 via seamcall (list: u64, a: u64, stream: stream... */
 	addq	$48, %rsp
 	popq	%rbx
 	popq	%r12
@@ -281,7 +275,6 @@ SYM_TYPED_FUNC_START(resume_nested)
 .Lcarry_resume_nested:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:45: ...RESUME.NESTED = 3 via seamcall (list: u64, a: u64, stream: stream... */
 	jmp	.L5_resume_nested
 .Lfault_resume_nested:
 	/* input.seam:25: on fault return TDX_SW_ERROR | trapnr; */
@@ -327,7 +320,6 @@ SYM_TYPED_FUNC_START(resume_order)
 	testq	%rax, %rax
 	js	.L2_resume_order
 .L1_resume_order:
-	/* input.seam:61: leaf RESUME.ORDER = 4 via seamcall (a: u64) -> (r: u64 = rcx) */
 	movq	%rcx, (%rsi)
 	RET
 .L2_resume_order:
@@ -350,7 +342,6 @@ SYM_TYPED_FUNC_START(resume_order)
 .Lcarry_resume_order:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:61: leaf RESUME.ORDER = 4 via seamcall (a: u64) -> (r: u64 = rcx) */
 	movq	$0, (%rsi)
 	RET
 .Lfault_resume_order:
@@ -358,7 +349,6 @@ SYM_TYPED_FUNC_START(resume_order)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:61: leaf RESUME.ORDER = 4 via seamcall (a: u64) -> (r: u64 = rcx) */
 	movq	$0, (%rsi)
 	RET
 

@@ -3,7 +3,7 @@
  *
  * What seamir generates is its user's own, under any licence.
  *
- * Target linux-kernel; features: fixup, ibt, kernel-model, rethunk, sls.
+ * Target linux-kernel; features: fixup, ibt, kernel-model.
  */
 
 #include <linux/linkage.h>
@@ -37,13 +37,11 @@ SYM_TYPED_FUNC_START(section_noinstr)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:36: ...= 2 via seamcall (a: u64) -> (r: u64 = rcx) { rcx = a; noinstr; } */
 	movq	$0, (%rsi)
 	RET
 .Lcarry_section_noinstr:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:36: ...= 2 via seamcall (a: u64) -> (r: u64 = rcx) { rcx = a; noinstr; } */
 	movq	$0, (%rsi)
 	RET
 
@@ -116,7 +114,6 @@ SYM_TYPED_FUNC_START(plain_in_noinstr)
 	jc	.Lcarry_plain_in_noinstr
 	/* input.seam:35: ...PLAIN = 1 via seamcall (a: u64) -> (r: u64 = rcx) { rcx = a; } */
 	movq	%rcx, (%rsi)
-	/* input.seam:39: wrapper plain_in_noinstr = SECTION.PLAIN { noinstr; } */
 	RET
 .Lfault_plain_in_noinstr:
 	/* input.seam:25: on fault return TDX_SW_ERROR | trapnr; */
@@ -125,14 +122,12 @@ SYM_TYPED_FUNC_START(plain_in_noinstr)
 	orq	%rcx, %rax
 	/* input.seam:35: ...PLAIN = 1 via seamcall (a: u64) -> (r: u64 = rcx) { rcx = a; } */
 	movq	$0, (%rsi)
-	/* input.seam:39: wrapper plain_in_noinstr = SECTION.PLAIN { noinstr; } */
 	RET
 .Lcarry_plain_in_noinstr:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
 	/* input.seam:35: ...PLAIN = 1 via seamcall (a: u64) -> (r: u64 = rcx) { rcx = a; } */
 	movq	$0, (%rsi)
-	/* input.seam:39: wrapper plain_in_noinstr = SECTION.PLAIN { noinstr; } */
 	RET
 
 	_ASM_EXTABLE_FAULT(.Lcall_plain_in_noinstr, .Lfault_plain_in_noinstr)

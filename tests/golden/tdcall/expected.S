@@ -3,7 +3,7 @@
  *
  * What seamir generates is its user's own, under any licence.
  *
- * Target linux-kernel; features: fixup, ibt, kernel-model, rethunk, sls.
+ * Target linux-kernel; features: fixup, ibt, kernel-model.
  */
 
 #include <linux/linkage.h>

@@ -3,8 +3,7 @@
  *
  * What seamir generates is its user's own, under any licence.
  *
- * Target linux-kernel; features: fixup, ibt, kcfi, kernel-model,
- * patchable-prefix, rethunk, sls.
+ * Target linux-kernel; features: fixup, ibt, kcfi, kernel-model.
  */
 
 #include <linux/linkage.h>
@@ -34,12 +33,10 @@ SYM_TYPED_FUNC_START(type_id_none)
 	movzbl	%al, %ecx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:30: leaf TYPE_ID.NONE = 1 via seamcall (); */
 	RET
 .Lcarry_type_id_none:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:30: leaf TYPE_ID.NONE = 1 via seamcall (); */
 	RET
 
 	_ASM_EXTABLE_FAULT(.Lcall_type_id_none, .Lfault_type_id_none)
@@ -74,12 +71,10 @@ SYM_TYPED_FUNC_START(type_id_values)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:31: ...TYPE_ID.VALUES = 2 via seamcall (tdr: hpa, level: sept_level, fla... */
 	RET
 .Lcarry_type_id_values:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:31: ...TYPE_ID.VALUES = 2 via seamcall (tdr: hpa, level: sept_level, fla... */
 	RET
 
 	_ASM_EXTABLE_FAULT(.Lcall_type_id_values, .Lfault_type_id_values)
@@ -157,13 +152,11 @@ SYM_TYPED_FUNC_START(type_id_pair)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:39: ...TYPE_ID.PAIR = 4 via seamcall (tdr: hpa) -> (word: u64 = r8) { rc... */
 	xorl	%edx, %edx
 	RET
 .Lcarry_type_id_pair:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:39: ...TYPE_ID.PAIR = 4 via seamcall (tdr: hpa) -> (word: u64 = r8) { rc... */
 	xorl	%edx, %edx
 	RET
 
@@ -195,13 +188,11 @@ SYM_TYPED_FUNC_START(type_id_structure)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:40: ...PE_ID.STRUCTURE = 5 via seamcall (tdr: hpa) -> (word: u64 = r8) { */
 	movq	$0, (%rsi)
 	RET
 .Lcarry_type_id_structure:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:40: ...PE_ID.STRUCTURE = 5 via seamcall (tdr: hpa) -> (word: u64 = r8) { */
 	movq	$0, (%rsi)
 	RET
 
@@ -235,12 +226,10 @@ SYM_TYPED_FUNC_START(type_id_layout)
 	movq	%rax, %rcx
 	movabsq	$0x8000ff0000000000, %rax
 	orq	%rcx, %rax
-	/* input.seam:44: ...TYPE_ID.LAYOUT = 6 via seamcall (regs: type_id_registers) { {rcx,... */
 	RET
 .Lcarry_type_id_layout:
 	/* input.seam:24: on carry return TDX_SEAMCALL_VMFAILINVALID; */
 	movabsq	$0x8000ff00ffff0000, %rax
-	/* input.seam:44: ...TYPE_ID.LAYOUT = 6 via seamcall (regs: type_id_registers) { {rcx,... */
 	RET
 
 	_ASM_EXTABLE_FAULT(.Lcall_type_id_layout, .Lfault_type_id_layout)
