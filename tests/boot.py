@@ -32,7 +32,7 @@ FINAL_LINE = "the test's commands ended"
 TAINT = "the kernel's taint:"
 # What no line of a log may have.
 _BAD_NEWS = re.compile(
-    r"Oops|BUG:|WARNING:|Call Trace|Kernel panic|invalid opcode|general protection|"
+    r"Oops|\bBUG\b|WARNING:|Call Trace|Kernel panic|invalid opcode|general protection|"
     r"stack segment|double fault|page fault|detected stall|soft lockup|hung_task|"
     r"[Uu]nknown symbol|disagrees about version"
 )
@@ -138,25 +138,27 @@ def _run(kernel: Kernel, folder: Path) -> str:
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
         )
         try:
-            _wait(process, Path(log.name))
+            in_time = _wait(process, Path(log.name))
         finally:
             process.kill()
             process.wait()
         log.seek(0)
-        return log.read().decode("utf-8", "replace").replace("\r", "")
+        text = log.read().decode("utf-8", "replace").replace("\r", "")
+        return text if in_time else f"{text}\nqemu was ended after {TIME_LIMIT} seconds\n"
 
 
-def _wait(process: subprocess.Popen[bytes], log: Path) -> None:
-    """Waits until qemu ends, or has had its time; a kernel may hang where it should reboot."""
+def _wait(process: subprocess.Popen[bytes], log: Path) -> bool:
+    """Whether qemu ends in its time; not for long after a panic, where a kernel may hang."""
     end = time.monotonic() + TIME_LIMIT
     while time.monotonic() < end:
         panicked = b"Kernel panic" in log.read_bytes()
         try:
             process.wait(_AFTER_PANIC if panicked else 1)
-            return
+            return True
         except subprocess.TimeoutExpired:
             if panicked:
-                return
+                return True
+    return False
 
 
 # -- the root folder

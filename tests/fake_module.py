@@ -6,6 +6,7 @@ tests/kernel/module/. Each program is a kernel module that plays its script whil
 
 from __future__ import annotations
 
+import json
 import shutil
 import struct
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from boot import SHARED_START, Booted, boot
+from execution import scenarios
 from kernel_modules import Built, build_modules
 from kernels import Kernel
-from native_program import Call, differences, write_program, write_script
+from native_program import Call, differences, predict, write_program, write_script
 
 from seamir.compiler import Compilation
 from seamir.emulate.script import Fault
@@ -51,6 +53,20 @@ def is_playable(call: Call) -> bool:
     return all(o.vector in PLAYABLE for o in call.outcomes if isinstance(o, Fault))
 
 
+def calls_of(result: Compilation, repeat: int) -> list[Call]:
+    """Calls of all wrappers, of all outcomes that can be played, as the manifest foresees them.
+
+    `repeat` calls are made of each kind.
+    """
+    manifest = json.loads(result.outputs["manifest"].text)
+    made = (
+        predict(index, plan, scenario, manifest)
+        for index, plan in enumerate(result.plans)
+        for scenario in scenarios(plan, repeat=repeat)
+    )
+    return [call for call in made if is_playable(call)]
+
+
 def build_plays(kernel: Kernel, folder: Path, plays: Sequence[Play]) -> Built:
     """Builds a module NAME/NAME.ko for each play."""
     for play in plays:
@@ -71,6 +87,7 @@ def _write_module(folder: Path, play: Play) -> None:
     for name, text in sources.items():
         (folder / name).write_text(text)
     code = [path for path in folder.iterdir() if path.suffix in (".c", ".S")]
+    code = [path for path in code if path.stem != result.stem]  # which the fragment names
     objects = sorted(f"{path.stem}.o" for path in code)
     (folder / "Kbuild").write_text(
         f"include $(src)/{result.stem}.kbuild\n"

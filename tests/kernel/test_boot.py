@@ -7,15 +7,12 @@ exceptions these are #UD and #GP; calls with others are left out, and are in tes
 
 from __future__ import annotations
 
-import json
 from functools import cache
 
 import pytest
 from compat_callers import CALLERS, SPURIOUS, callers_play, cases
-from execution import scenarios
-from fake_module import Play, Played, boot_plays, build_plays, is_playable
+from fake_module import Play, Played, boot_plays, build_plays, calls_of
 from kernels import Kernel
-from native_program import Call, predict
 
 import seamir
 from seamir.compiler import Compilation
@@ -48,22 +45,11 @@ def compilation(name: str) -> Compilation:
     return seamir.compile(program, emit=("kbuild", "manifest"), export="none")
 
 
-def calls(result: Compilation, repeat: int) -> list[Call]:
-    """Calls of all wrappers, of all outcomes that can be played, as the manifest foresees them."""
-    manifest = json.loads(result.outputs["manifest"].text)
-    made = (
-        predict(index, plan, scenario, manifest)
-        for index, plan in enumerate(result.plans)
-        for scenario in scenarios(plan, repeat=repeat)
-    )
-    return [call for call in made if is_playable(call)]
-
-
 @cache
 def plays() -> tuple[Play, ...]:
     """What is played in every kernel."""
     made = [
-        Play(f"play_{name}", compilation(name), calls(compilation(name), repeat))
+        Play(f"play_{name}", compilation(name), calls_of(compilation(name), repeat))
         for name, repeat in DESCRIPTIONS.items()
     ]
     return (*made, callers_play(compilation("linux_compat")))

@@ -5,16 +5,14 @@ All are in one boot: what the last module does is the kernel's end.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from execution import scenarios
-from fake_module import Play, Played, boot_plays, build_plays, is_playable
+from fake_module import Play, Played, boot_plays, build_plays, calls_of
 from kernels import Kernel
-from native_program import Call, predict
+from native_program import Call
 from tools import run
 
 import seamir
@@ -38,13 +36,7 @@ def compilation(stem: str, names: Mapping[str, int], more: str = "") -> Compilat
 
 def calls(result: Compilation) -> list[Call]:
     """Calls of all wrappers; those that fault come last."""
-    manifest = json.loads(result.outputs["manifest"].text)
-    made = [
-        predict(index, plan, scenario, manifest)
-        for index, plan in enumerate(result.plans)
-        for scenario in scenarios(plan, repeat=1)
-    ]
-    return sorted(filter(is_playable, made), key=faults)
+    return sorted(calls_of(result, 1), key=faults)
 
 
 def faults(call: Call) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import boot as booting
 import pytest
 from boot import FINAL_LINE, OWN_TAINT, TAINT, Booted, boot
 from kernels import Kernel
@@ -13,6 +14,7 @@ BAD_NEWS = (
     "BUG: kernel NULL pointer dereference, address: 0000000000000000",
     "WARNING: CPU: 0 PID: 1 at kernel/x.c:1 x+0x1/0x2",
     "Call Trace:",
+    "kernel BUG at mm/slub.c:305!",
     "general protection fault, probably for non-canonical address 0xdead",
     "invalid opcode: 0000 [#1] PREEMPT SMP NOPTI",
     "rcu: INFO: rcu_preempt self-detected stall on CPU",
@@ -62,3 +64,9 @@ def test_a_kernel_without_modules_is_not_tainted(kernel: Kernel) -> None:
     assert booted.complaints() == [f"{TAINT} 0 instead of {OWN_TAINT}"]
     assert "a file" in booted.log
     assert booted.shared.startswith(b"shared\0")
+
+
+def test_a_kernel_that_hangs_is_ended(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(booting, "TIME_LIMIT", 3)
+    complaints = boot(kernel, {}, ["sleep 1000"]).complaints()
+    assert complaints[-1] == "qemu was ended after 3 seconds"

@@ -67,7 +67,7 @@ def test_assembly_for_a_kernel_tree(folder: Path) -> None:
         ("asm", "leaves.S"),
         ("obj", "leaves.o"),
     ]
-    assert "SYM_FUNC_START(test_read)" in (folder / "leaves.S").read_text()
+    assert "SYM_TYPED_FUNC_START(test_read)" in (folder / "leaves.S").read_text()
 
 
 def test_a_library_path(tmp_path: Path) -> None:

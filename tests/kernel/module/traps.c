@@ -145,6 +145,8 @@ static int invalid_opcode(struct pt_regs *regs)
 	struct machine machine = { .ip = regs->ip, .flags = regs->flags };
 	int i;
 
+	if ((void *)regs->ip < text || (void *)regs->ip >= text + text_size)
+		return NOTIFY_DONE; /* a bug of the kernel */
 	for (i = 0; i < REGISTERS; i++)
 		machine.registers[i] = *register_of(regs, i);
 	switch (module_stopped(&machine)) {
