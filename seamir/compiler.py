@@ -272,13 +272,21 @@ def plans_of(
     return plans, diagnostics
 
 
-def list_outputs(asm_style: str = DEFAULT_STYLE) -> dict[str, str]:
+def list_outputs(
+    asm_style: str = DEFAULT_STYLE, *, target: str | Target | None = None
+) -> dict[str, str]:
     """The kinds of output with the suffix of each, where assembly has that style.
 
-    Raises SeamError if there is no such style.
+    With a target, those alone that it can have. Raises SeamError if there is no such style or
+    target.
     """
     _check_known_style(asm_style)
-    return {kind: row.suffix for kind, row in outputs_with(asm_style).items()}
+    chosen = select_target(target) if isinstance(target, str) else target
+    return {
+        kind: row.suffix
+        for kind, row in outputs_with(asm_style).items()
+        if chosen is None or chosen.kbuild or not row.kbuild
+    }
 
 
 def write_all(

@@ -108,7 +108,7 @@ class Trial:
         target = random.choice(list(seamir.TARGETS.values()))
         options = [f"--feature={feature}" for feature in switched(target, random)]
         options += ["--target", target.name, "--deliver", random.choice(DELIVERIES)]
-        kinds = ",".join(seamir.list_outputs())
+        kinds = ",".join(seamir.list_outputs(target=target))
         self._command("compile", str(path), "-o", str(self._folder), "--emit", kinds, *options)
         self._command("list", str(path), random.choice(["--json", "--writes=r8", "--effect=none"]))
         for importer in self._importers():

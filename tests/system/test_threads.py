@@ -51,7 +51,7 @@ def make(job: Job, parsed: seamir.ParsedFiles | None) -> dict[str, bytes]:
         program,
         target=job.target,
         features=job.features,
-        emit=seamir.list_outputs(),
+        emit=seamir.list_outputs(target=job.target),
         deliver=job.deliver,
         symbol_prefix=job.prefix,
         debug=job.debug,

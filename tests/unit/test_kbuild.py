@@ -80,6 +80,13 @@ def test_symbols_have_the_prefix() -> None:
     assert "EXPORT_SYMBOL_GPL(my_test_read);" in exports
 
 
+@pytest.mark.parametrize("target", seamir.TARGETS)
+def test_every_listed_output_can_be_had(target: str) -> None:
+    kinds = seamir.list_outputs(target=target)
+    assert list(made(target=target, emit=kinds).outputs) == list(kinds)
+    assert ("kbuild" in kinds) == (target == "linux-kernel")
+
+
 # -- what cannot be asked for
 
 
