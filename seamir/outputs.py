@@ -29,6 +29,11 @@ class EmitContext:
     prefixes: tuple[tuple[str, str], ...] = ()  # of file names in debug data: see mapped_name
     export: Export = GPL
 
+    @property
+    def source_name(self) -> str:
+        """The description's name as generated files show it."""
+        return self.main.logical_name or self.main.name
+
     def module(self, debug: str, *, for_linking: bool = False) -> str:
         """The LLVM module as text: see emit_module."""
         from seamir.llvm.codegen import emit_module
@@ -93,9 +98,8 @@ def _assembly(context: EmitContext) -> bytes:
 def _linux_assembly(context: EmitContext) -> bytes:
     from seamir.emit.assembly_linux import emit_linux_assembly
 
-    name = context.main.logical_name or context.main.name
     text = emit_linux_assembly(
-        context.assembly, context.plans, context.target, name, context.prefixes
+        context.assembly, context.plans, context.target, context.source_name, context.prefixes
     )
     return text.encode("utf-8")
 
@@ -114,44 +118,46 @@ def _bitcode(context: EmitContext) -> bytes:
 def _header(context: EmitContext) -> bytes:
     from seamir.emit.header import emit_header
 
-    name = context.main.logical_name or context.main.name
-    return emit_header(context.plans, context.target, context.stem, name).encode("utf-8")
+    text = emit_header(context.plans, context.target, context.stem, context.source_name)
+    return text.encode("utf-8")
 
 
 def _manifest(context: EmitContext) -> bytes:
     from seamir.emit.manifest import emit_manifest
     from seamir.llvm.emit import is_native, llvm_version
 
-    name = context.main.logical_name or context.main.name
     costs = context.costs if is_native() else None
     versions = {"seamir": VERSION, "llvm": llvm_version()}
-    return emit_manifest(context.plans, context.target, name, costs, versions).encode("utf-8")
+    text = emit_manifest(context.plans, context.target, context.source_name, costs, versions)
+    return text.encode("utf-8")
 
 
 def _docs(context: EmitContext) -> bytes:
     from seamir.emit.docs import emit_docs
 
-    name = context.main.logical_name or context.main.name
-    return emit_docs(context.plans, context.target, name).encode("utf-8")
+    return emit_docs(context.plans, context.target, context.source_name).encode("utf-8")
 
 
 def _exports(context: EmitContext) -> bytes:
     from seamir.emit.kbuild import emit_exports
 
-    text = emit_exports(context.plans, context.stem, context.main, context.export)
+    text = emit_exports(context.plans, context.stem, context.source_name, context.export)
     return text.encode("utf-8")
 
 
 def _kbuild(context: EmitContext) -> bytes:
-    from seamir.emit.kbuild import emit_fragment
-
-    return emit_fragment(context.stem, context.main, context.export, shipped=True).encode("utf-8")
+    return _fragment(context, shipped=True)
 
 
 def _kbuild_of_assembly(context: EmitContext) -> bytes:
+    return _fragment(context, shipped=False)
+
+
+def _fragment(context: EmitContext, *, shipped: bool) -> bytes:
     from seamir.emit.kbuild import emit_fragment
 
-    return emit_fragment(context.stem, context.main, context.export, shipped=False).encode("utf-8")
+    text = emit_fragment(context.stem, context.source_name, context.export, shipped=shipped)
+    return text.encode("utf-8")
 
 
 OUTPUTS: dict[str, OutputKind] = {
