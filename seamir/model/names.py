@@ -21,6 +21,9 @@ C_KEYWORDS = frozenset(
     """.split()
 )
 
+# Macros without arguments of Linux's headers and of its assembly.
+LINUX_MACROS = frozenset("current fallthrough noinline notrace asmlinkage ENDBR RET".split())
+
 
 def check_c_name(
     name: ast.Name | ast.Text, what: str, sink: Diagnostics, *, ours: bool = True
@@ -33,6 +36,9 @@ def check_c_name(
     text = name.text if isinstance(name, ast.Name) else name.value
     if text in C_KEYWORDS:
         message = f"`{text}` is a word of C or C++, so it cannot be the name of {what}"
+        sink.report("E0209", message, name.span, help=f"call it `{text}_` or say what it means")
+    elif text in LINUX_MACROS:
+        message = f"`{text}` is a macro of Linux's headers, so it cannot be the name of {what}"
         sink.report("E0209", message, name.span, help=f"call it `{text}_` or say what it means")
     elif ours and (text.startswith("__") or (text[:1] == "_" and text[1:2].isupper())):
         message = f"C reserves `{text}`, so it cannot be the name of {what}"
