@@ -6,6 +6,7 @@ The functions keep no state between calls and may be used from several threads a
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,6 +44,7 @@ Progress = Callable[[str, int, int], None]
 
 DELIVERIES = ("pointers", "struct", "register")
 MAXIMUM_PREFIX = 256  # characters of a symbol prefix
+_KBUILD_STEM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 _NOTHING_HELP = "name a file with leaves, or choose imported ones: --leaf, in the API leaves="
 
@@ -233,6 +235,9 @@ def compile(
     _check_style(asm_style, kinds, chosen)
     exporting = select_export(export)
     _check_kbuild(kinds, chosen, exporting)
+    stem = readable_name(program.stem)
+    if {"exports", "kbuild"} & set(kinds):
+        _check_stem(stem)
     tell = progress or _tell_nobody
     tell(f"checking {program.main.name}", 0, 0)
     wrappers, diagnostics = _check(program)
@@ -245,7 +250,6 @@ def compile(
         check_fallbacks(plans, sink)
     sink.stop_on_errors()
     prefixes = tuple((debug_prefix_map or {}).items())
-    stem = readable_name(program.stem)
     context = EmitContext(plans, chosen, stem, program.main, debug, prefixes, exporting)
     outputs = {}
     for kind, row in all_outputs(outputs_with(asm_style), kinds, exporting).items():
@@ -444,6 +448,14 @@ def _check_kbuild(emit: Sequence[str], target: Target, export: Export) -> None:
     if not {"exports", "kbuild"} & set(emit):
         message = f"export `{export.kind}` without an output that exports"
         raise fail("E0809", message, help="emit kbuild or exports")
+
+
+def _check_stem(stem: str) -> None:
+    """Raises SeamError unless make takes a file of that name for just that."""
+    if not _KBUILD_STEM.fullmatch(stem):
+        message = f"`{stem}` cannot be the name of files for Kbuild"
+        help = "rename the description: a letter, digit or _, then any of them and of . + -"
+        raise fail("E0809", message, help=help)
 
 
 def _choose_kbuild() -> str:

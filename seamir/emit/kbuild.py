@@ -1,20 +1,16 @@
 """What a kernel module needs beside the object: a Makefile fragment, and a C file that exports.
 
-Takes plans and returns text for people who build modules with Kbuild. Names of files come from
-strangers, and make would take some for more than names: see `check_stem`.
+Takes plans and returns text for people who build modules with Kbuild. Names of files are such that
+make takes them for names and no more: the compiler has seen to that.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from seamir.diagnostics import fail
-from seamir.emit.text import block_comment, origin, plain, wrap
+from seamir.emit.text import block_comment, origin, wrap
 from seamir.exports import Export
 from seamir.ir.leaf import Plan
-
-_STEM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 _SHIPPED = """\
 
@@ -54,20 +50,11 @@ _MACROS = {
 }
 
 
-def check_stem(stem: str) -> None:
-    """Raises SeamError (E0809) unless make takes a file of that name for just that."""
-    if not _STEM.fullmatch(stem):
-        message = f"`{plain(stem)}` cannot be the name of files for Kbuild"
-        help = "rename the description: a letter, digit or _, then any of them and of . + -"
-        raise fail("E0809", message, help=help)
-
-
 def emit_fragment(stem: str, source_name: str, export: Export, *, shipped: bool) -> str:
     """The fragment of a Makefile that builds STEM.o and exports its functions.
 
     `shipped`: the object is there as STEM.o_shipped; otherwise Kbuild assembles STEM.S.
     """
-    check_stem(stem)
     objects = [f"{stem}.o", *([f"{stem}_exports.o"] if export.kind != "none" else [])]
     lines = [
         *(line for block in origin(source_name) for line in block),
@@ -91,7 +78,6 @@ def _comment(line: str) -> str:
 
 def emit_exports(plans: Sequence[Plan], stem: str, source_name: str, export: Export) -> str:
     """The C file that exports the functions: with their prototypes, so that each has a CRC."""
-    check_stem(stem)
     headers, before, macro = _MACROS[export.kind]
     about = (
         f"Exports the functions of {stem}.o. A compiler sees their prototypes here, which the "
